@@ -1,0 +1,28 @@
+# cmake -DSOURCE=... -DCOMPILER=... -DFLAGS=... -P check.cmake
+cmake_minimum_required(VERSION 3.23)
+file(READ "${SOURCE}" text LIMIT 2000)
+if(text MATCHES "^[^\n]*\n// flags: ([^\n]*)\n")
+    separate_arguments(more UNIX_COMMAND "${CMAKE_MATCH_1}")
+endif()
+execute_process(COMMAND "${COMPILER}" ${FLAGS} ${more} "${SOURCE}"
+    RESULT_VARIABLE status OUTPUT_VARIABLE output ERROR_VARIABLE output)
+
+if(SOURCE MATCHES "\\.ok\\.cpp$")
+    if(NOT status EQUAL 0)
+        message(NOTICE "${output}")
+        message(FATAL_ERROR "must compile, but does not")
+    endif()
+    return()
+endif()
+
+if(NOT text MATCHES "^// expect: ([^\n]+)\n")
+    message(FATAL_ERROR "the first line must be `// expect: REGEX`")
+endif()
+set(expected "${CMAKE_MATCH_1}")
+if(status EQUAL 0)
+    message(FATAL_ERROR "compiled, but must not")
+endif()
+if(NOT output MATCHES "${expected}")
+    message(NOTICE "${output}")
+    message(FATAL_ERROR "does not compile, as it should, but nowhere above stands: ${expected}")
+endif()

@@ -1,0 +1,11 @@
+# cmake -DFORMAT=clang-format -DROOT=... -P format.cmake
+cmake_minimum_required(VERSION 3.23)
+set(files "")
+foreach(folder IN ITEMS include tests bench examples)
+    file(GLOB_RECURSE more "${ROOT}/${folder}/*.hpp" "${ROOT}/${folder}/*.cpp")
+    list(APPEND files ${more})
+endforeach()
+execute_process(COMMAND "${FORMAT}" --dry-run --Werror --style=file ${files} RESULT_VARIABLE status)
+if(NOT status EQUAL 0)
+    message(FATAL_ERROR "to mend: ${FORMAT} -i <file>")
+endif()
