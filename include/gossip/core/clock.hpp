@@ -1,0 +1,167 @@
+#pragma once
+
+#include <gossip/platform.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <limits>
+
+namespace gossip {
+
+/// Told when a clock has jumped, so that those who wait for a time look again.
+class ClockListener {
+public:
+    virtual void clock_moved() noexcept = 0;
+
+protected:
+    ClockListener() = default;
+    ClockListener(const ClockListener&) = default;
+    ClockListener& operator=(const ClockListener&) = default;
+    ~ClockListener() = default;
+};
+
+/// Where a bus has its time from. A clock has two faces: a steady one for delays, and a wall one for timestamps.
+///
+/// Threads: every member from any thread.
+/// Order:   steady never goes backwards.
+class Clock {
+public:
+    Clock() = default;
+    Clock(const Clock&) = delete;
+    Clock& operator=(const Clock&) = delete;
+    virtual ~Clock() = default;
+
+    [[nodiscard]] virtual std::chrono::nanoseconds steady() const noexcept = 0;
+    [[nodiscard]] virtual std::chrono::system_clock::time_point wall() const noexcept = 0;
+
+    /// Whether time stands still until somebody moves it. Whoever waits on such a clock is woken by its listeners.
+    [[nodiscard]] virtual bool manual() const noexcept { return false; }
+    virtual void attach(ClockListener& listener) { static_cast<void>(listener); }
+    /// After it returned the listener is not called any more.
+    virtual void detach(ClockListener& listener) noexcept { static_cast<void>(listener); }
+    /// Called by a thread that is about to sleep until `until`: a test's clock may go there at once, and then says so.
+    virtual bool skip_to(std::chrono::nanoseconds until) { return static_cast<void>(until), false; }
+};
+
+namespace detail {
+
+// Edges: each name stands at both of its ends in the code
+//   [anchor]  renew's stores of an anchor's fields (release)  happen before  a reader's loads (acquire) that see its sequence
+
+/// The wall clock from the processor's tick counter: half the price of asking the operating system.
+/// It is anchored to the operating system's clock, and again whenever the anchor is older than a second, so that it
+/// follows corrections; between anchors it is off by the error of the measured rate, some microseconds.
+///
+/// Threads: every member from any thread. Cost: one reading of the counter (10 ns here) and about 2 ns; renewing 60 ns.
+class TickClock {
+public:
+    [[nodiscard]] std::int64_t now() noexcept {
+        const std::uint64_t at = platform::ticks();
+        const std::uint64_t sequence = sequence_.load(std::memory_order_acquire); // [anchor] the fields are at least that new
+        const std::uint64_t base = ticks_.load(std::memory_order_acquire);        // [anchor]
+        const std::int64_t wall = wall_.load(std::memory_order_acquire);          // [anchor]
+        const std::uint64_t scale = scale_.load(std::memory_order_acquire);       // [anchor]
+        const std::uint64_t age = at - base;
+        if (age < lifetime_.load(std::memory_order_acquire) && (sequence & 1) == 0 && // [anchor]
+            sequence_.load(std::memory_order_relaxed) == sequence) [[likely]] { // relaxed: the loads above are acquires
+            return wall + static_cast<std::int64_t>((age * scale) >> scale_bits);
+        }
+        return renew();
+    }
+
+private:
+    static constexpr unsigned scale_bits = 24; // ages are below 2^35 ticks and scales below 2^29: the product fits
+
+    std::int64_t renew() noexcept {
+        const std::int64_t wall = platform::realtime_ns();
+        if (!platform::has_ticks() || busy_.exchange(true, std::memory_order_acquire)) { // [anchor] one renews at a time
+            return wall;
+        }
+        const std::int64_t steady = platform::monotonic_ns();
+        const std::uint64_t at = platform::ticks();
+        if (first_ticks_ == 0) {
+            first_ticks_ = at;
+            first_steady_ = steady;
+        }
+        const std::int64_t span = steady - first_steady_;
+        if (span >= 20'000'000) {
+            const double rate = static_cast<double>(span) / static_cast<double>(at - first_ticks_);
+            const double scale = rate * (1U << scale_bits);
+            const double former = static_cast<double>(scale_.load(std::memory_order_relaxed)); // relaxed: we alone write it
+            if (rate > 30.0 || rate < 0.02 || (former > 0 && (scale > former * 1.001 || scale < former * 0.999))) {
+                // The machine was asleep, or moved: measure anew, and ask the operating system meanwhile.
+                first_ticks_ = at;
+                first_steady_ = steady;
+                scale_.store(0, std::memory_order_release);    // [anchor]
+                lifetime_.store(0, std::memory_order_release); // [anchor]
+            } else {
+                const std::uint64_t sequence = sequence_.load(std::memory_order_relaxed); // relaxed: we alone write it
+                sequence_.store(sequence + 1, std::memory_order_release); // [anchor] odd: being written
+                ticks_.store(at, std::memory_order_release);              // [anchor]
+                wall_.store(wall, std::memory_order_release);             // [anchor]
+                scale_.store(static_cast<std::uint64_t>(scale), std::memory_order_release); // [anchor]
+                // At first the rate is known to some 1e-5 only; as the measured span grows the anchors live longer.
+                const std::int64_t life = span < 1'000'000'000 ? span : 1'000'000'000;
+                lifetime_.store(static_cast<std::uint64_t>(static_cast<double>(life) / rate),
+                                std::memory_order_release);               // [anchor]
+                sequence_.store(sequence + 2, std::memory_order_release); // [anchor] whole
+            }
+        }
+        busy_.store(false, std::memory_order_release); // [anchor] the next renewal sees first_ticks_
+        return wall;
+    }
+
+    std::atomic<std::uint64_t> sequence_{0};
+    std::atomic<std::uint64_t> ticks_{0};
+    std::atomic<std::int64_t> wall_{0};
+    std::atomic<std::uint64_t> scale_{0};
+    std::atomic<std::uint64_t> lifetime_{0};
+    std::atomic<bool> busy_{false};
+    std::uint64_t first_ticks_ = 0; // these two under busy_
+    std::int64_t first_steady_ = 0;
+};
+
+inline constinit TickClock tick_clock;
+inline constinit thread_local std::int64_t latest_stamp = 0;
+
+/// Nanoseconds since 1970, correct within a millisecond, and never backwards on one thread.
+inline std::int64_t wall_now_ns() noexcept {
+    const std::int64_t now = tick_clock.now();
+    if (now < latest_stamp) [[unlikely]] {
+        // Anchors differ by microseconds; what is more is the operating system's clock having been set back.
+        if (latest_stamp - now < 1'000'000) {
+            return latest_stamp;
+        }
+    }
+    latest_stamp = now;
+    return now;
+}
+
+inline constexpr std::int64_t far_future = std::numeric_limits<std::int64_t>::max();
+
+/// `time + delay`, or the far future where that can't be said.
+constexpr std::int64_t saturated_add(std::int64_t time, std::int64_t delay) noexcept {
+    if (delay > 0 && time > far_future - delay) {
+        return far_future;
+    }
+    return delay < 0 && time < std::numeric_limits<std::int64_t>::min() - delay
+               ? std::numeric_limits<std::int64_t>::min()
+               : time + delay;
+}
+
+} // namespace detail
+
+/// The operating system's time, the default of every bus.
+class SystemClock final : public Clock {
+public:
+    [[nodiscard]] std::chrono::nanoseconds steady() const noexcept override {
+        return std::chrono::nanoseconds(platform::monotonic_ns());
+    }
+    [[nodiscard]] std::chrono::system_clock::time_point wall() const noexcept override {
+        return std::chrono::system_clock::time_point(std::chrono::duration_cast<std::chrono::system_clock::duration>(
+            std::chrono::nanoseconds(detail::wall_now_ns())));
+    }
+};
+
+} // namespace gossip

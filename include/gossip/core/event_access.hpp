@@ -1,0 +1,101 @@
+// EventAccess: what the bus and the providers may do with an event, and users need not.
+#pragma once
+
+#include <gossip/core/event.hpp>
+
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <new>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+namespace gossip {
+
+/// The door to the inside of events, for the parts of this library.
+///
+/// Cost: make of plain data from a Topic that is a constant has no branch but that for a new block of ids.
+struct EventAccess {
+    /// An event with data, made where it is returned to. `priority` is not checked.
+    template <class T, class D>
+    [[nodiscard]] static Event make(const EventType& type, std::int64_t time_ns, Priority priority, D&& data) {
+        return Event(std::in_place_type<T>, type, time_ns, priority, std::forward<D>(data));
+    }
+
+    [[nodiscard]] static Event make(const EventType& type, std::int64_t time_ns, Priority priority) noexcept {
+        return Event(type, time_ns, priority);
+    }
+
+    /// From the parts of a valid name that outlives the event, as a literal does.
+    template <class T, class D>
+    [[nodiscard]] static Event make(std::string_view lasting_name, std::uint64_t hash, std::int64_t time_ns,
+                                    Priority priority, D&& data) {
+        return make<T>(EventType{lasting_name.data(), static_cast<std::uint16_t>(lasting_name.size()), hash, false},
+                       time_ns, priority, std::forward<D>(data));
+    }
+
+    /// The event's name without the cost of sharing it; valid as long as the event.
+    [[nodiscard]] static std::string_view name(const Event& event) noexcept {
+        return {event.fields_.name, event.fields_.name_size};
+    }
+    [[nodiscard]] static std::uint64_t name_hash(const Event& event) noexcept { return event.fields_.name_hash; }
+
+    [[nodiscard]] static std::int64_t time_ns(const Event& event) noexcept { return event.fields_.time_ns; }
+    static void set_time_ns(Event& event, std::int64_t time_ns) noexcept { event.fields_.time_ns = time_ns; }
+
+    /// The half of the id that tells the events of this process apart.
+    [[nodiscard]] static std::uint64_t local_id(const Event& event) noexcept { return event.fields_.id; }
+    [[nodiscard]] static bool has_id_text(const Event& event) noexcept { return event.has_id_text(); }
+
+    /// The data's operations, or null without data.
+    [[nodiscard]] static const detail::PayloadOps* ops(const Event& event) noexcept { return event.fields_.ops; }
+
+    /// Where the data is; null without data.
+    [[nodiscard]] static const void* data(const Event& event) noexcept {
+        return event.has_data() ? event.data_address() : nullptr;
+    }
+
+    /// The data of an event that is known to have a T: no check.
+    template <class T>
+    [[nodiscard]] static const T& known_data(const Event& event) noexcept {
+        if constexpr (detail::is_plain<T>) {
+            return *std::launder(reinterpret_cast<const T*>(event.fields_.data));
+        } else {
+            return *std::launder(static_cast<const T*>(event.data_address()));
+        }
+    }
+
+    template <class T>
+    [[nodiscard]] static TypedEvent<T> typed(const Event& event) noexcept {
+        return TypedEvent<T>(event, known_data<T>(event));
+    }
+
+    /// True when copying, moving or destroying the event touches nothing but its own 120 bytes.
+    [[nodiscard]] static bool is_plain(const Event& event) noexcept { return event.fields_.flags == 0; }
+
+    /// True when moving the event runs a constructor and a destructor of its data.
+    [[nodiscard]] static bool moving_runs_user_code(const Event& event) noexcept { return event.has(Event::active); }
+
+    /// Puts such data into a shared block, so that moving, copying and all but the last destruction run no user code
+    /// from now on. Runs the data's move constructor once. Throws std::bad_alloc and leaves the event as it was.
+    static void box_data(Event& event) {
+        if (event.has(Event::active)) {
+            event.set_box(event.fields_.ops->box(event.fields_.data));
+            event.fields_.flags = static_cast<std::uint8_t>((event.fields_.flags & ~Event::active) | Event::boxed);
+        }
+    }
+
+    /// Moves the event into raw memory and ends it: with one test where a move and a destruction take two or three.
+    static Event* relocate(void* to, Event* from) noexcept {
+        if (from->fields_.flags != 0 && from->has(Event::active)) [[unlikely]] {
+            auto* const moved = ::new (to) Event(std::move(*from));
+            std::destroy_at(from);
+            return moved;
+        }
+        std::memcpy(to, static_cast<const void*>(from), sizeof(Event));
+        return std::launder(static_cast<Event*>(to));
+    }
+};
+
+} // namespace gossip

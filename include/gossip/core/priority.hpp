@@ -1,0 +1,13 @@
+// Priority: which of two waiting events goes first.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace gossip {
+
+enum class Priority : std::uint8_t { low, normal, high, critical };
+
+inline constexpr std::size_t priority_count = 4;
+
+} // namespace gossip

@@ -1,0 +1,135 @@
+#pragma once
+
+#include <gossip/core/context.hpp>
+#include <gossip/core/errors.hpp>
+#include <gossip/core/event.hpp>
+#include <gossip/core/guard.hpp>
+#include <gossip/core/type_name.hpp>
+
+#include <concepts>
+#include <functional>
+#include <type_traits>
+#include <utility>
+
+namespace gossip {
+
+/// What every processor becomes in the end, and what middleware wraps: a function of the context and the event.
+template <class P>
+concept event_processor = requires(P& processor, Context& context, const Event& event) {
+    { processor(context, event) } -> std::same_as<Result>;
+};
+
+namespace detail {
+
+/// Called with these arguments, `F` returns nothing or something that is a Result.
+template <class F, class... Args>
+concept answers = std::invocable<F&, Args...> && (std::is_void_v<std::invoke_result_t<F&, Args...>> ||
+                                                  std::convertible_to<std::invoke_result_t<F&, Args...>, Result>);
+
+template <class F, class... Args>
+concept answers_maybe_context = answers<F, Context&, Args...> || answers<F, Args...>;
+
+template <class F, class T>
+concept takes_data = !std::is_void_v<T> && answers_maybe_context<F, const std::add_const_t<std::conditional_t<std::is_void_v<T>, int, T>>&>;
+template <class F, class T>
+concept takes_typed_event =
+    !std::is_void_v<T> && answers_maybe_context<F, const TypedEvent<std::conditional_t<std::is_void_v<T>, int, T>>&>;
+
+} // namespace detail
+
+/// A callable that can process events with data of type `T` (void: events without data, or of any type).
+template <class F, class T>
+concept processor_of = detail::takes_data<F, T> || detail::takes_typed_event<F, T> ||
+                       detail::answers_maybe_context<F, const Event&> || detail::answers_maybe_context<F>;
+
+/// Something that becomes an event processor once the type of the data is known: middleware and filters around a
+/// callable, batches.
+template <class F, class T>
+concept late_bound = requires(F processor) {
+    { std::move(processor).template bind<T>() } -> event_processor;
+};
+
+namespace detail {
+
+/// Calls `f`, with the context first if it wants it.
+template <class F, class... Args>
+Result answer(F& f, Context& context, Args&&... args) {
+    if constexpr (answers<F, Context&, Args...>) {
+        if constexpr (std::is_void_v<std::invoke_result_t<F&, Context&, Args...>>) {
+            std::invoke(f, context, std::forward<Args>(args)...);
+            return {};
+        } else {
+            return std::invoke(f, context, std::forward<Args>(args)...);
+        }
+    } else if constexpr (std::is_void_v<std::invoke_result_t<F&, Args...>>) {
+        std::invoke(f, std::forward<Args>(args)...);
+        return {};
+    } else {
+        return std::invoke(f, std::forward<Args>(args)...);
+    }
+}
+
+template <class T>
+Result wrong_data(const Event& event) {
+    if (!event.has_data()) {
+        return NoDataError{std::string(event.type().name())};
+    }
+    return TypeAssertionError{std::string(type_name<T>()), std::string(event.data_type_name())};
+}
+
+/// A user's callable as an event processor.
+template <class T, class F>
+class BoundProcessor {
+public:
+    explicit BoundProcessor(F f) : f_(std::move(f)) {}
+
+    Result operator()(Context& context, const Event& event) {
+        if constexpr (takes_data<F, T>) {
+            const T* data = event.data_if<T>();
+            return data == nullptr ? wrong_data<T>(event) : answer(f_, context, *data);
+        } else if constexpr (takes_typed_event<F, T>) {
+            const T* data = event.data_if<T>();
+            return data == nullptr ? wrong_data<T>(event) : answer(f_, context, TypedEvent<T>(event, *data));
+        } else if constexpr (answers_maybe_context<F, const Event&>) {
+            return answer(f_, context, event);
+        } else {
+            return answer(f_, context);
+        }
+    }
+
+private:
+    F f_;
+};
+
+template <class T>
+void check_processor(auto const& sample) {
+    using F = std::remove_cvref_t<decltype(sample)>;
+    if constexpr (std::is_void_v<T>) {
+        static_assert(processor_of<F, T> || late_bound<F, T>,
+                      "gossip: a processor of events without a data type takes (), (const Event&), or one of these after "
+                      "(Context&), and returns void or something convertible to Result");
+    } else {
+        static_assert(processor_of<F, T> || late_bound<F, T>,
+                      "gossip: a processor of Topic<T> takes (const T&), (const TypedEvent<T>&), (const Event&), (), or one "
+                      "of these after (Context&), and returns void or something convertible to Result");
+    }
+}
+
+} // namespace detail
+
+/// Makes an event processor of anything that can process events with data of type `T`; what can't is told in one
+/// sentence.
+template <class T, class F>
+auto bind_processor(F&& processor) {
+    using Plain = std::remove_cvref_t<F>;
+    detail::check_processor<T>(processor);
+    if constexpr (late_bound<Plain, T>) {
+        return Plain(std::forward<F>(processor)).template bind<T>();
+    } else if constexpr (processor_of<Plain, T>) {
+        return detail::BoundProcessor<T, Plain>(std::forward<F>(processor));
+    } else {
+        return [](Context&, const Event&) -> Result { return {}; }; // the sentence above is the only error
+    }
+}
+
+} // namespace gossip

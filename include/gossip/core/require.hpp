@@ -1,0 +1,17 @@
+#pragma once
+
+#include <gossip/core/errors.hpp>
+
+#include <string_view>
+
+namespace gossip::detail {
+
+/// Throws the ValidationError that names `field`, its value and the rule, unless the rule holds.
+template <class Value>
+constexpr void require(bool holds, std::string_view field, const Value& value, std::string_view rule) {
+    if (!holds) [[unlikely]] {
+        GOSSIP_THROW(ValidationError{field, value, rule});
+    }
+}
+
+} // namespace gossip::detail

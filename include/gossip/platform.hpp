@@ -1,0 +1,240 @@
+// What differs between compilers, processors and operating systems; the only file with their #ifs.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <thread>
+
+#if defined(__linux__)
+#include <linux/futex.h>
+#include <linux/membarrier.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+#define GOSSIP_HAS_FUTEX 1
+#else
+#include <chrono>
+#include <condition_variable>
+#include <ctime>
+#include <mutex>
+#define GOSSIP_HAS_FUTEX 0
+#endif
+
+#if defined(__x86_64__) || defined(__i386__)
+#include <cpuid.h>
+#include <x86intrin.h>
+#endif
+
+#if defined(__SANITIZE_THREAD__)
+#define GOSSIP_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define GOSSIP_TSAN 1
+#endif
+#endif
+#if !defined(GOSSIP_TSAN)
+#define GOSSIP_TSAN 0
+#endif
+
+// Edges: each name stands at both of its ends in the code
+//   [asymmetric]  light on one thread and heavy on another  order  each one's store before its load, so that one sees
+//   [unparked]    unpark's exchange(release)  happens before  the return of the park that it ends
+
+namespace gossip::platform {
+
+/// The distance at which two variables stop sharing a cache line. A constant of ours: the standard's changes with the
+/// compiler's flags, and with it the layout of every class that uses it.
+inline constexpr std::size_t cache_line = 64;
+
+/// Tells the processor that this thread is in a spin loop. Cost: about 25 ns on x86, nothing elsewhere.
+inline void cpu_pause() noexcept {
+#if defined(__x86_64__) || defined(__i386__)
+    _mm_pause();
+#elif defined(__aarch64__)
+    __asm__ __volatile__("yield");
+#endif
+}
+
+/// A counter that runs at one rate on all cores and never backwards; 0 for ever where there is none (see `has_ticks`).
+inline std::uint64_t ticks() noexcept {
+#if defined(__x86_64__) || defined(__i386__)
+    return __rdtsc();
+#elif defined(__aarch64__)
+    std::uint64_t value;
+    __asm__ __volatile__("mrs %0, cntvct_el0" : "=r"(value));
+    return value;
+#else
+    return 0;
+#endif
+}
+
+/// How fast `ticks` counts, roughly: good enough to tell brief from long.
+inline std::uint64_t ticks_per_microsecond() noexcept {
+#if defined(__aarch64__)
+    std::uint64_t hertz;
+    __asm__ __volatile__("mrs %0, cntfrq_el0" : "=r"(hertz));
+    return hertz / 1'000'000 + 1;
+#else
+    return 2'500;
+#endif
+}
+
+/// Whether `ticks` counts at a constant rate, also while cores change their frequency or sleep.
+inline bool has_ticks() noexcept {
+#if defined(__x86_64__) || defined(__i386__)
+    static const bool invariant = [] {
+        unsigned a = 0;
+        unsigned b = 0;
+        unsigned c = 0;
+        unsigned d = 0;
+        return __get_cpuid(0x80000007U, &a, &b, &c, &d) != 0 && (d & (1U << 8U)) != 0;
+    }();
+    return invariant;
+#elif defined(__aarch64__)
+    return true;
+#else
+    return false;
+#endif
+}
+
+/// Nanoseconds of the operating system's monotonic and wall clocks. Cost: about 22 ns each.
+inline std::int64_t monotonic_ns() noexcept {
+    timespec now{};
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return static_cast<std::int64_t>(now.tv_sec) * 1'000'000'000 + now.tv_nsec;
+}
+inline std::int64_t realtime_ns() noexcept {
+    timespec now{};
+    clock_gettime(CLOCK_REALTIME, &now);
+    return static_cast<std::int64_t>(now.tv_sec) * 1'000'000'000 + now.tv_nsec;
+}
+
+namespace detail {
+
+/// A full fence. GCC refuses std::atomic_thread_fence under the thread sanitizer; there the machine's own does.
+inline void full_fence() noexcept {
+#if GOSSIP_TSAN && (defined(__x86_64__) || defined(__i386__))
+    __asm__ __volatile__("mfence" ::: "memory");
+#elif GOSSIP_TSAN && defined(__aarch64__)
+    __asm__ __volatile__("dmb ish" ::: "memory");
+#else
+    std::atomic_thread_fence(std::memory_order_seq_cst); // [asymmetric] the fallback: both sides fence
+#endif
+}
+
+/// Whether the kernel fences other threads for us. Asked once a process; registering costs microseconds.
+inline bool kernel_fences() noexcept {
+#if defined(__linux__) && !defined(GOSSIP_NO_MEMBARRIER)
+    static const bool registered = [] {
+        const long commands = syscall(SYS_membarrier, MEMBARRIER_CMD_QUERY, 0, 0);
+        return commands >= 0 && (commands & MEMBARRIER_CMD_PRIVATE_EXPEDITED) != 0 &&
+               syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
+    }();
+    return registered;
+#else
+    return false;
+#endif
+}
+
+} // namespace detail
+
+/// Two halves of one fence, for a pair of threads that each store, then load what the other stored, and must not both
+/// miss it. The frequent side calls `light`, the rare side `heavy`.
+///
+/// Cost:   where Linux has membarrier, light is nothing at run time and heavy about 1 µs (a system call); elsewhere
+///         each is a full fence, 5 ns and more.
+/// Owns:   nothing; made once by whoever needs the pair, so that no call asks which kind the machine has.
+class AsymmetricFence {
+public:
+    AsymmetricFence() noexcept : kernel_(detail::kernel_fences()) {}
+
+    void light() const noexcept {
+        if (kernel_) {
+            std::atomic_signal_fence(std::memory_order_seq_cst); // [asymmetric] keeps the compiler from reordering
+        } else {
+            detail::full_fence();
+        }
+    }
+
+    void heavy() const noexcept {
+#if defined(__linux__)
+        if (kernel_) {
+            syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
+            return;
+        }
+#endif
+        detail::full_fence();
+    }
+
+private:
+    bool kernel_;
+};
+
+/// One sleeping place for one thread at a time.
+///
+/// Threads: `park` by its one owner, `unpark` by anybody. An unpark that comes first makes the next park return at
+///          once; several count as one.
+/// Cost:    park and unpark are each one system call where the thread really sleeps (the waker pays 5 to 9 µs).
+class Parker {
+public:
+    /// Sleeps until `unpark`, or for `timeout_ns`; negative: without end. True if it was unparked.
+    bool park(std::int64_t timeout_ns) noexcept {
+#if GOSSIP_HAS_FUTEX
+        const std::int64_t now = monotonic_ns();
+        const std::int64_t most = std::numeric_limits<std::int64_t>::max() - now;
+        const std::int64_t until = now + (timeout_ns < most ? timeout_ns : most);
+        while (permit_.exchange(0, std::memory_order_acquire) == 0) { // [unparked] sees what the waker wrote
+            timespec left{};
+            if (timeout_ns >= 0) {
+                const std::int64_t remaining = until - monotonic_ns();
+                if (remaining <= 0) {
+                    return false;
+                }
+                left.tv_sec = static_cast<time_t>(remaining / 1'000'000'000);
+                left.tv_nsec = static_cast<long>(remaining % 1'000'000'000);
+            }
+            syscall(SYS_futex, reinterpret_cast<std::uint32_t*>(&permit_), FUTEX_WAIT_PRIVATE, 0U,
+                    timeout_ns < 0 ? nullptr : &left, nullptr, 0);
+        }
+        return true;
+#else
+        std::unique_lock lock(mutex_);
+        const auto given = [this] { return permitted_; };
+        if (timeout_ns < 0) {
+            wake_.wait(lock, given);
+        } else if (!wake_.wait_for(lock, std::chrono::nanoseconds(timeout_ns), given)) {
+            return false;
+        }
+        permitted_ = false;
+        return true;
+#endif
+    }
+
+    void unpark() noexcept {
+#if GOSSIP_HAS_FUTEX
+        if (permit_.exchange(1, std::memory_order_release) == 0) { // [unparked] what was written before the wake-up
+            syscall(SYS_futex, reinterpret_cast<std::uint32_t*>(&permit_), FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);
+        }
+#else
+        {
+            const std::lock_guard lock(mutex_);
+            permitted_ = true;
+        }
+        wake_.notify_one();
+#endif
+    }
+
+private:
+#if GOSSIP_HAS_FUTEX
+    std::atomic<std::uint32_t> permit_{0};
+    static_assert(sizeof(std::atomic<std::uint32_t>) == sizeof(std::uint32_t));
+#else
+    std::mutex mutex_;
+    std::condition_variable wake_;
+    bool permitted_ = false;
+#endif
+};
+
+} // namespace gossip::platform
