@@ -1,0 +1,316 @@
+#pragma once
+
+#include <gossip/platform.hpp>
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+namespace gossip {
+
+// Edges: each name stands at both of its ends in the code
+//   [announced]  a worker's change of state_ (seq_cst), followed by its look for work, is ordered with
+//                a publisher's ticket (seq_cst), followed by its load of state_: at least one sees the other
+
+/// Who sleeps, who is on duty, whom to wake.
+///
+/// At most one worker is *on duty*: it is searching, or it runs processors that are known to be short and will look for
+/// work again at once. While somebody is on duty nobody needs to be woken, and a publisher learns that with one load.
+/// The worker on duty resigns before it does anything that may take long. Should it be wrong about that, the *lookout*
+/// notices: one of the sleepers, which looks up every period while the bus is active and takes over the duty of
+/// whoever has made no progress for a whole period. The *timekeeper* is the sleeper that gets up for the next timer.
+///
+/// States of a worker: working, searching (on duty), listed (asleep or about to be). Only `sleep` lists, only a waker
+/// or the worker itself (on cancelling) takes off the list, both under the lock; `state_` changes with it.
+///
+/// Threads: `unattended`, `wake_one`, `wake_helper`, `wake_all`, `timer_moved` from any thread; the rest by worker `me`.
+/// Cost:    unattended is one load. Waking takes a lock for some 20 ns, and then the system call.
+/// Stalls:  wakers and sleepers hold a mutex for a few instructions; no user code runs under it.
+template <template <class> class Atom = std::atomic, class Parker = platform::Parker>
+class ParkingLot {
+public:
+    static constexpr std::int64_t never = std::numeric_limits<std::int64_t>::max();
+    static constexpr std::int64_t lookout_period_ns = 500'000;
+
+    explicit ParkingLot(unsigned workers) : places_(new Place[workers == 0 ? 1 : workers]), workers_(workers) {
+        listed_.reserve(workers);
+    }
+
+    /// Whether something published now would be seen by nobody before `wake_one`: somebody sleeps, nobody is on duty.
+    [[nodiscard]] bool unattended() const noexcept {
+        const std::uint64_t state = state_.load(std::memory_order_seq_cst); // [announced] after the caller's ticket
+        return (state & owner_mask) == 0 && (state & sleepers_mask) != 0;
+    }
+
+    /// Whether a worker that blocks by surprise would be noticed within two periods, or everybody is awake.
+    [[nodiscard]] bool watched() const noexcept {
+        const std::uint64_t state = state_.load(std::memory_order_relaxed); // relaxed: a hint; taking the duty decides
+        return (state & lookout_flag) != 0 || (state & sleepers_mask) == 0;
+    }
+    [[nodiscard]] bool has_owner() const noexcept {
+        return (state_.load(std::memory_order_relaxed) & owner_mask) != 0; // relaxed: a hint
+    }
+    [[nodiscard]] bool has_sleepers() const noexcept {
+        return (state_.load(std::memory_order_relaxed) & sleepers_mask) != 0; // relaxed: a hint
+    }
+    [[nodiscard]] bool on_duty(unsigned me) const noexcept {
+        return (state_.load(std::memory_order_relaxed) & owner_mask) == me + 1; // relaxed: only others can end it
+    }
+
+    /// Goes on duty unless somebody else is. True if `me` is on duty afterwards.
+    bool take_duty(unsigned me) noexcept {
+        std::uint64_t state = state_.load(std::memory_order_relaxed); // relaxed: checked by the CAS
+        while ((state & owner_mask) == 0) {
+            if (state_.compare_exchange_weak(state, state | (me + 1), std::memory_order_seq_cst, // [announced]
+                                             std::memory_order_relaxed)) {                      // relaxed: a guess
+                return true;
+            }
+        }
+        return (state & owner_mask) == me + 1;
+    }
+    /// Goes off duty. The caller then looks whether there is more to do, and if so wakes the next.
+    void resign(unsigned me) noexcept { change_owner(me + 1, 0); }
+
+    /// Wakes one sleeper, and puts it on duty, unless somebody is.
+    void wake_one() noexcept {
+        Parker* parker = nullptr;
+        {
+            const std::lock_guard lock(mutex_);
+            if (!listed_.empty()) {
+                const unsigned next = pick();
+                if (change_owner(0, next + 1)) {
+                    parker = &take_off(next);
+                }
+            }
+        }
+        if (parker != nullptr) {
+            parker->unpark();
+        }
+    }
+
+    /// Wakes one sleeper whoever is on duty.
+    void wake_helper() noexcept {
+        Parker* parker = nullptr;
+        {
+            const std::lock_guard lock(mutex_);
+            if (!listed_.empty()) {
+                parker = &take_off(pick());
+            }
+        }
+        if (parker != nullptr) {
+            parker->unpark();
+        }
+    }
+
+    void wake_all() noexcept {
+        for (unsigned i = 0; i < workers_; ++i) {
+            wake_helper();
+        }
+    }
+
+    /// A timer has become the earliest: somebody must sleep no longer than that.
+    void timer_moved() noexcept {
+        Parker* parker = nullptr;
+        {
+            const std::lock_guard lock(mutex_);
+            if (timekeeper_ == nobody && !listed_.empty()) {
+                timekeeper_ = listed_.front();
+            }
+            if (timekeeper_ != nobody) {
+                parker = &places_[timekeeper_].parker;
+            }
+        }
+        if (parker != nullptr) {
+            parker->unpark(); // still listed: it only looks at the clock again
+        }
+    }
+
+    /// Sleeps until there is something to do for `me`. `source.has_work()` tells whether something waits that nobody
+    /// has begun, `source.stopping()` that nobody may sleep any more, `source.progress(i)` a number that changes whenever worker i does anything, `source.until_due()` the
+    /// nanoseconds to the next timer (0: due now, `never`).
+    template <class Source>
+    void sleep(unsigned me, const Source& source) noexcept {
+        if (!list(me, source)) {
+            return;
+        }
+        for (;;) {
+            const std::int64_t timeout = timeout_of(me, source);
+            const bool unparked = timeout == 0 ? false : places_[me].parker.park(timeout == never ? -1 : timeout);
+            const std::unique_lock lock(mutex_);
+            if (!places_[me].listed) {
+                return; // a waker took us off the list; its unpark, if it is still to come, only cancels a later park
+            }
+            if (unparked) {
+                continue;
+            }
+            if (timekeeper_ == me && source.until_due() <= 0) {
+                leave(me);
+                return;
+            }
+            if (lookout_ == me && look_around(me, source)) {
+                return;
+            }
+        }
+    }
+
+private:
+    static constexpr unsigned nobody = std::numeric_limits<unsigned>::max();
+    static constexpr std::uint64_t owner_mask = 0xffff;
+    static constexpr std::uint64_t one_sleeper = 0x10000;
+    static constexpr std::uint64_t sleepers_mask = 0xffff0000;
+    static constexpr std::uint64_t lookout_flag = std::uint64_t{1} << 32;
+
+    struct alignas(platform::cache_line) Place {
+        Parker parker;
+        bool listed = false;
+    };
+
+    bool change_owner(std::uint64_t from, std::uint64_t to) noexcept {
+        std::uint64_t state = state_.load(std::memory_order_relaxed); // relaxed: checked by the CAS
+        while ((state & owner_mask) == from) {
+            if (state_.compare_exchange_weak(state, (state & ~owner_mask) | to,
+                                             std::memory_order_seq_cst,     // [announced]
+                                             std::memory_order_relaxed)) { // relaxed: another guess
+                return true;
+            }
+        }
+        return false;
+    }
+
+    /// Lists `me`, off duty; false if there was work after all.
+    template <class Source>
+    bool list(unsigned me, const Source& source) noexcept {
+        bool attended = false;
+        bool stopping = false;
+        {
+            const std::lock_guard lock(mutex_);
+            stopping = source.stopping();
+            places_[me].listed = true;
+            listed_.push_back(me);
+            std::uint64_t state = state_.load(std::memory_order_relaxed); // relaxed: checked by the CAS
+            std::uint64_t next = 0;
+            do {
+                next = state + one_sleeper;
+                if ((next & owner_mask) == me + 1) {
+                    next &= ~owner_mask;
+                }
+                attended = (next & owner_mask) != 0;
+                if (attended && lookout_ == nobody) {
+                    next |= lookout_flag;
+                }
+            } while (!state_.compare_exchange_weak(state, next, std::memory_order_seq_cst, // [announced]
+                                                   std::memory_order_relaxed));            // relaxed: another guess
+            if (attended && lookout_ == nobody) {
+                lookout_ = me;
+                seen_owner_ = 0;
+            }
+            if (timekeeper_ == nobody) {
+                timekeeper_ = me;
+            }
+        }
+        if (!stopping && (attended || !source.has_work())) {
+            return true;
+        }
+        const std::lock_guard lock(mutex_);
+        if (places_[me].listed) {
+            leave(me);
+        }
+        return false;
+    }
+
+    template <class Source>
+    std::int64_t timeout_of(unsigned me, const Source& source) noexcept {
+        const std::lock_guard lock(mutex_);
+        std::int64_t timeout = lookout_ == me ? lookout_period_ns : never;
+        if (timekeeper_ == me) {
+            const std::int64_t due = source.until_due();
+            timeout = due < timeout ? due : timeout;
+        }
+        return timeout < 0 ? 0 : timeout;
+    }
+
+    /// The lookout's turn, under the lock. True if `me` got up, on duty.
+    template <class Source>
+    bool look_around(unsigned me, const Source& source) noexcept {
+        const std::uint64_t owner = state_.load(std::memory_order_relaxed) & owner_mask; // relaxed: checked by the CAS
+        if (owner != 0) {
+            const std::uint64_t progress = source.progress(static_cast<unsigned>(owner - 1));
+            if (owner != seen_owner_ || progress != seen_progress_) {
+                seen_owner_ = owner;
+                seen_progress_ = progress;
+                return false;
+            }
+            if (!change_owner(owner, 0)) {
+                return false;
+            }
+        }
+        // Nobody is on duty now: publishers wake somebody themselves. What they left to the former owner is ours.
+        stand_down();
+        if (source.has_work() && change_owner(0, me + 1)) {
+            leave(me);
+            return true;
+        }
+        return false;
+    }
+
+    void stand_down() noexcept {
+        lookout_ = nobody;
+        state_.fetch_and(~lookout_flag, std::memory_order_seq_cst); // [announced] no run is claimed unwatched from here
+    }
+
+    /// Whom to wake: the last to lie down, but not the lookout or the timekeeper while there is another.
+    [[nodiscard]] unsigned pick() const noexcept {
+        for (std::size_t i = listed_.size(); i-- > 0;) {
+            if (listed_[i] != lookout_ && listed_[i] != timekeeper_) {
+                return listed_[i];
+            }
+        }
+        for (std::size_t i = listed_.size(); i-- > 0;) {
+            if (listed_[i] != lookout_) {
+                return listed_[i];
+            }
+        }
+        return listed_.back();
+    }
+
+    Parker& take_off(unsigned who) noexcept {
+        leave(who);
+        return places_[who].parker;
+    }
+
+    void leave(unsigned who) noexcept {
+        for (std::size_t i = 0; i < listed_.size(); ++i) {
+            if (listed_[i] == who) {
+                listed_.erase(listed_.begin() + static_cast<std::ptrdiff_t>(i));
+                break;
+            }
+        }
+        places_[who].listed = false;
+        state_.fetch_sub(one_sleeper, std::memory_order_seq_cst); // [announced]
+        if (lookout_ == who) {
+            stand_down();
+        }
+        if (timekeeper_ == who) {
+            timekeeper_ = listed_.empty() ? nobody : listed_.front();
+            if (timekeeper_ != nobody) {
+                places_[timekeeper_].parker.unpark();
+            }
+        }
+    }
+
+    const std::unique_ptr<Place[]> places_;
+    const unsigned workers_;
+    alignas(platform::cache_line) Atom<std::uint64_t> state_{0};
+    alignas(platform::cache_line) std::mutex mutex_;
+    std::vector<unsigned> listed_;
+    unsigned lookout_ = nobody;
+    unsigned timekeeper_ = nobody;
+    std::uint64_t seen_owner_ = 0;
+    std::uint64_t seen_progress_ = 0;
+};
+
+} // namespace gossip
