@@ -1,0 +1,373 @@
+#pragma once
+
+#include <gossip/bus/config.hpp>
+#include <gossip/bus/owned_processor.hpp>
+#include <gossip/bus/report.hpp>
+#include <gossip/core/outgoing.hpp>
+#include <gossip/core/processor.hpp>
+#include <gossip/core/topic.hpp>
+#include <gossip/dispatch/engine.hpp>
+#include <gossip/dispatch/scheduled.hpp>
+#include <gossip/dispatch/subscription.hpp>
+#include <gossip/provider/memory_provider.hpp>
+#include <gossip/provider/provider.hpp>
+
+#include <chrono>
+#include <concepts>
+#include <cstddef>
+#include <initializer_list>
+#include <memory>
+#include <optional>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace gossip {
+
+/// Publish once, let everyone listen in.
+///
+/// Threads: every member from any thread, also from inside processors; the destructor when nobody else uses the bus.
+/// Order:   one worker: events of one priority in the order of their acceptance. Any number: events of one key, one at a time, in
+///          that order. Higher priorities first; a lower one waits for 16 events of higher priority on each worker, then it is next.
+/// Cost:    a publish without key, priority and metadata is one compare-exchange and allocates nothing if the data fits into
+///          64 bytes; a system call only if nobody is awake to see it.
+/// Stalls:  publish waits for room if the buffer is full (`Overflow::block`), unless it is called from inside a processor
+///          of this bus. unsubscribe, drain and shutdown wait as they say.
+/// Owns:    the threads, the subscriptions and what is in flight. The destructor is `shutdown()` without a deadline.
+/// Errors:  ValidationError for a bad configuration, name or option; std::bad_alloc leaves everything as it was.
+template <class Provider = MemoryProvider>
+class EventBus {
+    static_assert(starts<Provider>, "gossip: Provider needs `void start(detail::Engine&)`; see gossip/provider/provider.hpp");
+    static_assert(sends_events<Provider>, "gossip: Provider needs `PublishStatus send(detail::Engine&, Event&, bool may_wait)`; "
+                                          "see gossip/provider/provider.hpp");
+    static_assert(listens<Provider>, "gossip: Provider needs `Result listen(const std::vector<EventType>&, const "
+                                     "std::vector<Pattern>&)`; see gossip/provider/provider.hpp");
+    static_assert(shuts_down<Provider>, "gossip: Provider needs `Result shutdown() noexcept`; see gossip/provider/provider.hpp");
+
+public:
+    EventBus()
+        requires std::default_initializable<Provider>
+        : EventBus(Config{}) {}
+    explicit EventBus(Config config)
+        requires std::default_initializable<Provider>
+        : engine_(make_engine(std::move(config))) {
+        provider_.start(*engine_);
+    }
+    /// With what the provider wants to know.
+    template <class Options>
+        requires std::constructible_from<Provider, Options>
+    explicit EventBus(Options options, Config config = {})
+        : engine_(make_engine(std::move(config))), provider_(std::move(options)) {
+        provider_.start(*engine_);
+    }
+    EventBus(const EventBus&) = delete;
+    EventBus& operator=(const EventBus&) = delete;
+    ~EventBus() { shutdown(); }
+
+    // Publishing: `accepted` means that it will be handled, and counted, whatever happens later
+
+    template <detail::event_data T>
+    PublishStatus publish(const Topic<T>& topic, std::type_identity_t<T> data) {
+        if constexpr (requires { provider_.template send_data<T>(*engine_, topic.type(), std::move(data)); }) {
+            if (detail::outgoing_metadata == nullptr) [[likely]] {
+                return provider_.template send_data<T>(*engine_, topic.type(), std::move(data));
+            }
+        }
+        return send(make<T>(topic, std::move(data)), true);
+    }
+    template <detail::event_data T>
+    PublishStatus publish(const Topic<T>& topic, std::type_identity_t<T> data, PublishOptions options) {
+        return send(with(make<T>(topic, std::move(data)), std::move(options)), true);
+    }
+    PublishStatus publish(const Topic<>& topic, PublishOptions options = {}) {
+        return send(with(EventAccess::make(topic.type(), engine_->stamp(), Priority::normal), std::move(options)), true);
+    }
+    /// An event that was made by hand, or a dead letter's, again.
+    PublishStatus publish(Event event) { return send(std::move(event), true); }
+
+    /// Never waits. On anything but `accepted` the event is still the caller's.
+    [[nodiscard]] PublishStatus try_publish(Event& event) {
+        detail::add_outgoing(event);
+        return provider_.send(*engine_, event, false);
+    }
+    [[nodiscard]] PublishStatus try_publish(Event&& event) { return try_publish(event); }
+    template <detail::event_data T>
+    [[nodiscard]] PublishStatus try_publish(const Topic<T>& topic, std::type_identity_t<T>&& data, PublishOptions options = {}) {
+        Event event = with(make<T>(topic, std::move(data)), std::move(options));
+        const PublishStatus status = try_publish(event);
+        if (status != PublishStatus::accepted) {
+            T& kept = const_cast<T&>(EventAccess::known_data<T>(event)); // made from `data` above, shared with nobody
+            std::destroy_at(&data);
+            std::construct_at(&data, std::move(kept));
+        }
+        return status;
+    }
+    [[nodiscard]] PublishStatus try_publish(const Topic<>& topic, PublishOptions options = {}) {
+        return try_publish(with(EventAccess::make(topic.type(), engine_->stamp(), Priority::normal), std::move(options)));
+    }
+
+    /// Runs the processors before it returns, on this thread, outside of the order of keys, and hands back every error: no
+    /// redelivery, no dead letter.
+    template <detail::event_data T>
+    SyncResult publish_sync(const Topic<T>& topic, std::type_identity_t<T> data, PublishOptions options) {
+        return run(with(make<T>(topic, std::move(data)), std::move(options)));
+    }
+    template <detail::event_data T>
+    SyncResult publish_sync(const Topic<T>& topic, std::type_identity_t<T> data) {
+        return run(make<T>(topic, std::move(data)));
+    }
+    SyncResult publish_sync(const Topic<>& topic, PublishOptions options = {}) {
+        return run(with(EventAccess::make(topic.type(), engine_->stamp(), Priority::normal), std::move(options)));
+    }
+    SyncResult publish_sync(Event event) { return run(std::move(event)); }
+
+    // What can't be published, in one sentence
+
+    template <class T, class D, class... More>
+        requires(!std::convertible_to<D, T>)
+    PublishStatus publish(const Topic<T>&, D&&, More&&...) {
+        static_assert(std::convertible_to<D, T>, "gossip: the data of a publish must be what its Topic<T> carries, a T");
+        return PublishStatus::closed;
+    }
+    template <class T, class D, class... More>
+        requires(!std::convertible_to<D, T>)
+    SyncResult publish_sync(const Topic<T>&, D&&, More&&...) {
+        static_assert(std::convertible_to<D, T>, "gossip: the data of a publish_sync must be what its Topic<T> carries, a T");
+        return {};
+    }
+    template <class... More>
+    PublishStatus publish(const Pattern&, More&&...) {
+        static_assert(sizeof...(More) == ~std::size_t{0}, "gossip: a Pattern is for listening; publish on a Topic or an EventType");
+        return PublishStatus::closed;
+    }
+
+    // Publishing later
+
+    template <detail::event_data T>
+    ScheduledId publish_after(std::chrono::nanoseconds delay, const Topic<T>& topic, std::type_identity_t<T> data,
+                              PublishOptions options = {}) {
+        return later(delay, with(make<T>(topic, std::move(data)), std::move(options)), true);
+    }
+    ScheduledId publish_after(std::chrono::nanoseconds delay, const Topic<>& topic, PublishOptions options = {}) {
+        return later(delay, with(EventAccess::make(topic.type(), 0, Priority::normal), std::move(options)), true);
+    }
+    ScheduledId publish_after(std::chrono::nanoseconds delay, Event event) { return later(delay, std::move(event), false); }
+
+    /// At a time of the wall clock, as it is set now; a time that has passed is due at once.
+    template <class... Args>
+        requires requires(EventBus& bus, Args&&... args) { bus.publish_after(std::chrono::nanoseconds{}, std::forward<Args>(args)...); }
+    ScheduledId publish_at(std::chrono::system_clock::time_point time, Args&&... args) {
+        const std::chrono::nanoseconds delay = time.time_since_epoch() - std::chrono::nanoseconds(engine_->stamp());
+        return publish_after(std::max(delay, std::chrono::nanoseconds{0}), std::forward<Args>(args)...);
+    }
+    template <detail::event_data T>
+    ScheduledId publish_at(std::chrono::system_clock::time_point time, const Topic<T>& topic, std::type_identity_t<T> data,
+                           PublishOptions options = {}) {
+        const std::chrono::nanoseconds delay = time.time_since_epoch() - std::chrono::nanoseconds(engine_->stamp());
+        return publish_after(std::max(delay, std::chrono::nanoseconds{0}), topic, std::move(data), std::move(options));
+    }
+
+    /// Again and again, the first time after one period. Periods that were missed are not made up for.
+    template <detail::event_data T>
+        requires std::copy_constructible<T>
+    ScheduledId publish_every(std::chrono::nanoseconds period, const Topic<T>& topic, std::type_identity_t<T> data,
+                              PublishOptions options = {}) {
+        return again(period, with(make<T>(topic, std::move(data)), std::move(options)));
+    }
+    ScheduledId publish_every(std::chrono::nanoseconds period, const Topic<>& topic, PublishOptions options = {}) {
+        return again(period, with(EventAccess::make(topic.type(), 0, Priority::normal), std::move(options)));
+    }
+
+    /// Takes a publish back; false if it has happened, or was taken back before.
+    bool cancel(const ScheduledId& id) { return id.scheduled() != nullptr && id.scheduled()->cancel(*engine_); }
+
+    // Subscribing
+
+    template <class T, class F>
+    [[nodiscard]] Subscription subscribe(const Topic<T>& topic, F&& processor, SubscribeOptions options = {}) {
+        return add(bind_processor<T>(std::forward<F>(processor)), std::move(options), {topic.type()}, {});
+    }
+    template <class F>
+    [[nodiscard]] Subscription subscribe(const EventType& type, F&& processor, SubscribeOptions options = {}) {
+        return add(bind_processor<void>(std::forward<F>(processor)), std::move(options), {type}, {});
+    }
+    template <class F>
+    [[nodiscard]] Subscription subscribe(const Pattern& pattern, F&& processor, SubscribeOptions options = {}) {
+        return add(bind_processor<void>(std::forward<F>(processor)), std::move(options), {}, {pattern});
+    }
+    /// One processor for many names, as one subscription.
+    template <class F>
+    [[nodiscard]] Subscription subscribe_many(std::vector<EventType> types, F&& processor, SubscribeOptions options = {}) {
+        return add(bind_processor<void>(std::forward<F>(processor)), std::move(options), std::move(types), {});
+    }
+    /// Ends by itself when the owner is gone; the owner lives while the processor runs. The processor may be a member function
+    /// of the owner. An owner that is gone already makes an inert subscription.
+    template <class T, class Owner, class F>
+    [[nodiscard]] Subscription subscribe(const Topic<T>& topic, std::weak_ptr<Owner> owner, F&& processor,
+                                         SubscribeOptions options = {}) {
+        return add_owned<T>(std::move(owner), std::forward<F>(processor), std::move(options), {topic.type()}, {});
+    }
+    template <class Owner, class F>
+    [[nodiscard]] Subscription subscribe(const Pattern& pattern, std::weak_ptr<Owner> owner, F&& processor,
+                                         SubscribeOptions options = {}) {
+        return add_owned<void>(std::move(owner), std::forward<F>(processor), std::move(options), {}, {pattern});
+    }
+
+    /// Ends a subscription by its id; false if there is none.
+    bool unsubscribe(SubscriptionId id) { return engine_->unsubscribe(id); }
+
+    // Waiting, pumping, ending
+
+    /// True at a moment when nothing is in flight; false when `timeout` (real time) has passed. Flushes nothing, and does not
+    /// wait for timers that are not due. Inside a processor it ignores the events that this thread is running. Without workers,
+    /// or on a manual clock, it pumps, and is false once nothing more is due.
+    bool drain(std::chrono::nanoseconds timeout) {
+        detail::check_duration("timeout", timeout);
+        return engine_->drain(timeout);
+    }
+    /// Asks every batch to run with what it has.
+    void flush() { engine_->flush(); }
+    /// Runs what is due, then at most `most` events that were there at its start; returns the number of events.
+    std::size_t poll(std::size_t most = ~std::size_t{0}) { return engine_->poll(most); }
+
+    /// Takes no more events, handles all that were accepted, joins the workers, and says what became of each.
+    ShutdownReport shutdown() { return finish(std::nullopt); }
+    /// The same, for at most `timeout` (real time). After that running processors are asked to stop, none is started, and what
+    /// is left is reported as abandoned. A processor that ignores its stop token is waited for all the same.
+    ShutdownReport shutdown(std::chrono::nanoseconds timeout) {
+        detail::check_duration("timeout", timeout);
+        return finish(timeout);
+    }
+
+    [[nodiscard]] Stats stats() const {
+        Stats stats;
+        static_cast<Counters&>(stats) = counters();
+        stats.waiting = engine_->waiting();
+        stats.subscriptions = engine_->subscriptions();
+        stats.timers = engine_->timers();
+        stats.buffer_size = engine_->capacity();
+        return stats;
+    }
+    [[nodiscard]] Provider& provider() noexcept { return provider_; }
+
+private:
+    static std::shared_ptr<detail::Engine> make_engine(Config config) {
+        detail::check(config);
+        return std::make_shared<detail::Engine>(
+            detail::EngineSettings{config.workers, config.buffer_size, config.overflow, config.clock, config.idle,
+                                   std::move(config.on_error), std::move(config.on_drop)});
+    }
+
+    template <class T, class D>
+    Event make(const Topic<T>& topic, D&& data) const {
+        return EventAccess::make<T>(topic.type(), engine_->stamp(), Priority::normal, std::forward<D>(data));
+    }
+    static Event with(Event event, PublishOptions options) {
+        if (!options.key.empty()) {
+            event.with_key(options.key);
+        }
+        if (options.priority != Priority::normal) {
+            event.with_priority(options.priority);
+        }
+        if (!options.metadata.empty()) {
+            event.with_metadata(std::move(options.metadata));
+        }
+        return event;
+    }
+    PublishStatus send(Event event, bool may_wait) {
+        detail::add_outgoing(event);
+        return provider_.send(*engine_, event, may_wait);
+    }
+    SyncResult run(Event event) {
+        detail::add_outgoing(event);
+        std::vector<Failure> failures;
+        std::size_t processors = 0;
+        if (!engine_->publish_sync(event, failures, processors)) {
+            failures.push_back(Failure{errors::closed});
+        }
+        return SyncResult{std::move(failures), processors};
+    }
+    ScheduledId later(std::chrono::nanoseconds delay, Event event, bool restamp) {
+        detail::check_duration("delay", delay);
+        return schedule(delay, std::make_shared<detail::Scheduled>(std::move(event), restamp, 0));
+    }
+    ScheduledId again(std::chrono::nanoseconds period, Event event) {
+        detail::check_duration("period", period);
+        if (period.count() == 0) {
+            throw ValidationError{"period", period, "must be above zero"};
+        }
+        return schedule(period, std::make_shared<detail::Scheduled>(std::move(event), true, period.count()));
+    }
+    ScheduledId schedule(std::chrono::nanoseconds delay, std::shared_ptr<detail::Scheduled> scheduled) {
+        detail::add_outgoing(scheduled->event());
+        if (engine_->closed()) {
+            return {};
+        }
+        scheduled->start(*engine_, detail::saturated_add(engine_->now(), delay.count()));
+        return ScheduledId(std::move(scheduled));
+    }
+
+    Subscription add(event_processor auto processor, SubscribeOptions options, std::vector<EventType> names,
+                     std::vector<Pattern> patterns) {
+        detail::check(options);
+        if (const Result heard = provider_.listen(names, patterns); !heard) {
+            heard.error().rethrow();
+        }
+        const SubscriptionId id = engine_->subscribe(detail::Processor(std::move(processor)), std::move(options),
+                                                     std::move(names), std::move(patterns));
+        return Subscription(engine_, id);
+    }
+    template <class T, class Owner, class F>
+    Subscription add_owned(std::weak_ptr<Owner> owner, F&& processor, SubscribeOptions options, std::vector<EventType> names,
+                           std::vector<Pattern> patterns) {
+        const std::shared_ptr<Owner> alive = owner.lock();
+        if (alive == nullptr) {
+            return {};
+        }
+        auto membership = std::make_shared<detail::Membership>(engine_);
+        Subscription subscription =
+            add(detail::own_processor<T>(std::move(owner), *alive, std::forward<F>(processor), membership), std::move(options),
+                std::move(names), std::move(patterns));
+        membership->set(subscription.id());
+        return subscription;
+    }
+
+    ShutdownReport finish(std::optional<std::chrono::nanoseconds> timeout) {
+        const bool complete = engine_->shutdown(timeout);
+        if (complete) {
+            static_cast<void>(provider_.shutdown().ok());
+        }
+        ShutdownReport report;
+        static_cast<Counters&>(report) = counters();
+        report.complete = complete;
+        return report;
+    }
+    [[nodiscard]] Counters counters() const {
+        using detail::Totals;
+        const Totals t = engine_->totals();
+        Counters c;
+        c.accepted = t[Tally::accepted];
+        c.handled = t[Tally::handled];
+        c.failed = t[Tally::failed];
+        c.unrouted = t[Tally::unrouted];
+        c.dropped = t[Tally::dropped];
+        c.abandoned = t[Tally::abandoned];
+        c.sent = c.received = c.accepted - c.dropped - c.abandoned;
+        c.rejected = t[Tally::rejected];
+        c.redelivered = t[Tally::redelivered];
+        c.spilled = t.spilled;
+        c.cancelled = t[Tally::cancelled];
+        c.dead_letters = t[Tally::dead_letters];
+        c.dead_letters_failed = t[Tally::dead_letters_failed];
+        c.dead_letters_abandoned = t[Tally::dead_letters_abandoned];
+        return c;
+    }
+
+    std::shared_ptr<detail::Engine> engine_;
+    Provider provider_{};
+};
+
+EventBus() -> EventBus<MemoryProvider>;
+EventBus(Config) -> EventBus<MemoryProvider>;
+
+} // namespace gossip

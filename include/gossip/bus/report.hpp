@@ -1,0 +1,81 @@
+#pragma once
+
+#include <gossip/core/error.hpp>
+#include <gossip/dispatch/dead_letter.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+namespace gossip {
+
+/// The ledger of a bus. When nothing is in flight,
+/// `accepted == handled + failed + unrouted + dropped + abandoned`.
+struct Counters {
+    std::uint64_t accepted = 0;  // publish said so
+    std::uint64_t handled = 0;   // every processor that was called succeeded
+    std::uint64_t failed = 0;    // at least one failed for good
+    std::uint64_t unrouted = 0;  // nobody listened
+    std::uint64_t dropped = 0;   // made room for a later one
+    std::uint64_t abandoned = 0; // the shutdown's deadline came first
+    std::uint64_t sent = 0;      // events that have left for the inbox, or for the transport
+    std::uint64_t received = 0;  // events that have begun here
+
+    std::uint64_t rejected = 0;            // refused because the buffer was full; never accepted
+    std::uint64_t redelivered = 0;         // further attempts that were scheduled
+    std::uint64_t spilled = 0;             // published by processors into a full buffer
+    std::uint64_t cancelled = 0;           // timers that were taken back, or were still waiting at shutdown
+    std::uint64_t dead_letters = 0;        // published on `dead_letter`
+    std::uint64_t dead_letters_failed = 0; // of these, a processor failed
+    std::uint64_t dead_letters_abandoned = 0;
+
+    /// The law.
+    [[nodiscard]] bool adds_up() const noexcept {
+        return accepted == handled + failed + unrouted + dropped + abandoned;
+    }
+};
+
+/// A look at a running bus. The counters are read one after another; they add up when nothing is in flight.
+struct Stats : Counters {
+    std::uint64_t waiting = 0;       // events that have not begun
+    std::size_t subscriptions = 0;
+    std::size_t timers = 0;          // publishes to come, redeliveries, batch periods, deadlines
+    std::size_t buffer_size = 0;     // as rounded up
+};
+
+/// What became of everything that was accepted. A second shutdown returns the same.
+struct ShutdownReport : Counters {
+    bool complete = true; // false from inside a processor: the shutdown goes on without it
+};
+
+/// What publish_sync hands back.
+class [[nodiscard]] SyncResult {
+public:
+    SyncResult() = default;
+    SyncResult(std::vector<Failure> failures, std::size_t processors) : processors_(processors), failures_(std::move(failures)) {
+        if (!failures_.empty()) [[unlikely]] {
+            errors_.reserve(failures_.size());
+            for (const Failure& failure : failures_) {
+                errors_.push_back(failure.error);
+            }
+        }
+    }
+
+    /// No processor failed.
+    [[nodiscard]] bool ok() const noexcept { return errors_.empty(); }
+    explicit operator bool() const noexcept { return ok(); }
+    /// How many processors were called.
+    [[nodiscard]] std::size_t processors() const noexcept { return processors_; }
+    /// One for each processor that failed, in the order in which they ran.
+    [[nodiscard]] const std::vector<Error>& errors() const noexcept { return errors_; }
+    /// The same with the subscriptions that they came from.
+    [[nodiscard]] const std::vector<Failure>& failures() const noexcept { return failures_; }
+
+private:
+    std::size_t processors_ = 0;
+    std::vector<Failure> failures_;
+    std::vector<Error> errors_;
+};
+
+} // namespace gossip

@@ -1,0 +1,385 @@
+#pragma once
+
+#include <gossip/concurrency/ticket_ring.hpp>
+#include <gossip/core/event.hpp>
+#include <gossip/core/event_access.hpp>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <mutex>
+#include <new>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+namespace gossip::detail {
+
+using EventRing = TicketRing<Event>;
+
+/// An event that has been moved out of the inbox and belongs to whoever runs it.
+class TakenEvent {
+public:
+    TakenEvent() noexcept = default;
+    TakenEvent(const TakenEvent&) = delete;
+    TakenEvent& operator=(const TakenEvent&) = delete;
+    ~TakenEvent() { reset(); }
+
+    void take(Event* from) noexcept { event_ = EventAccess::relocate(storage_, from); }
+    void reset() noexcept {
+        if (event_ != nullptr) {
+            std::destroy_at(std::exchange(event_, nullptr));
+        }
+    }
+    [[nodiscard]] bool has_value() const noexcept { return event_ != nullptr; }
+    Event& operator*() noexcept { return *event_; }
+    Event* operator->() noexcept { return event_; }
+
+private:
+    alignas(Event) unsigned char storage_[sizeof(Event)];
+    Event* event_ = nullptr;
+};
+
+/// What waits for something else than its place in line: events whose key is held (each parked in its slot of the ring),
+/// those whose key has come free (`ready`), and those that processors published into a full buffer (`spilled`).
+/// A key is held from the acceptance of its first event until the last one has let it go.
+///
+/// Threads: every member from any thread; one mutex. No user code runs under it: the data of keyed events is boxed before.
+/// Order:   `ready` hands out by ticket, so that events take their turn among those that did not wait.
+/// Cost:    an event whose key is free: one hash lookup and one node. Only users of keys, and of full buffers, come here.
+class Backlog {
+public:
+    using Ticket = EventRing::Ticket;
+    using Refusal = EventRing::Refusal;
+    enum class Oldest : std::uint8_t { none, holds_key, waits_for_key };
+    static constexpr Ticket none = std::numeric_limits<Ticket>::max();
+
+    /// Accepts a keyed event into `ring`: in line if its key is free, parked behind the others of its key if not.
+    /// Moves from `event` only if accepted. May throw std::bad_alloc; nothing has changed then.
+    [[nodiscard]] Refusal accept(std::size_t lane, EventRing& ring, Event& event) {
+        const std::lock_guard lock(mutex_);
+        prepare(lane, ring);
+        const auto [key, fresh] = hold(event);
+        Ticket ticket = 0;
+        const Refusal refusal = ring.reserve(ticket);
+        if (refusal != Refusal::none) {
+            if (fresh) {
+                keys_.erase(key);
+            }
+            return refusal;
+        }
+        EventAccess::relocate(ring.storage(ticket), &event);
+        ::new (static_cast<void*>(&event)) Event(husk());
+        if (fresh) {
+            ring.commit(ticket);
+        } else {
+            const std::size_t index = ticket & (ring.capacity() - 1);
+            lanes_[lane].slots[index] = {ticket, 0};
+            append(key->second, link_to(lane, index));
+            ring.commit_parked(ticket);
+            count(parked_, +1);
+        }
+        return Refusal::none;
+    }
+
+    /// Accepts an event that has found `ring` full, beyond the buffer. False if intake is closed.
+    [[nodiscard]] bool spill(std::size_t lane, EventRing& ring, Event& event) {
+        const std::lock_guard lock(mutex_);
+        if (ring.closed()) {
+            return false;
+        }
+        auto node = std::make_unique<Spilled>(lane);
+        bool waits = false;
+        if (event.has_key()) {
+            const auto [key, fresh] = hold(event);
+            if (!fresh) {
+                append(key->second, link_to(*node));
+                waits = true;
+            }
+        }
+        ::new (static_cast<void*>(node->storage)) Event(std::move(event));
+        spilled_ever_.fetch_add(1, std::memory_order_release); // [spilled] counted before it can end
+        Spilled* const spilled = node.release();
+        if (waits) {
+            count(parked_, +1);
+        } else {
+            queue_spilled(*spilled, ring);
+        }
+        return true;
+    }
+
+    /// The key of an event that has let it go passes to the next event of that key, if there is one. Returns the lane in
+    /// which that is ready now, or a negative number.
+    [[nodiscard]] int pass_on(const Event& event, const std::array<EventRing*, priority_count>& rings) noexcept {
+        const std::lock_guard lock(mutex_);
+        const auto key = keys_.find(KeyView{event.key(), event.key_hash()});
+        if (key == keys_.end()) {
+            return -1;
+        }
+        const Link next = key->second.first;
+        if (next == 0) {
+            keys_.erase(key);
+            return -1;
+        }
+        key->second.first = after(next);
+        if (key->second.first == 0) {
+            key->second.last = 0;
+        }
+        count(parked_, -1);
+        if (is_spilled(next)) {
+            Spilled& spilled = spilled_of(next);
+            queue_spilled(spilled, *rings[spilled.lane]);
+            return static_cast<int>(spilled.lane);
+        }
+        const std::size_t lane = lane_of(next);
+        make_ready(lane, index_of(next));
+        return static_cast<int>(lane);
+    }
+
+    /// The ticket of the first ready event of a lane, or `none`.
+    [[nodiscard]] Ticket first_ready(std::size_t lane) const noexcept {
+        return first_ready_[lane].load(std::memory_order_seq_cst); // [ready]
+    }
+    /// Takes the first ready event of a lane if its ticket is below `limit`.
+    [[nodiscard]] bool take_ready(std::size_t lane, EventRing& ring, Ticket limit, TakenEvent& into) noexcept {
+        const std::lock_guard lock(mutex_);
+        Lane& here = lanes_[lane];
+        if (here.ready.empty() || here.ready.front() >= limit) {
+            return false;
+        }
+        const Ticket ticket = here.ready.front();
+        std::pop_heap(here.ready.begin(), here.ready.end(), std::greater<>{});
+        here.ready.pop_back();
+        show_first(lane);
+        into.take(ring.address(ticket));
+        ring.vacate_parked(ticket);
+        return true;
+    }
+
+    /// How many spilled events of a lane may run now.
+    [[nodiscard]] std::size_t spilled(std::size_t lane) const noexcept {
+        return spilled_[lane].load(std::memory_order_seq_cst); // [ready]
+    }
+    [[nodiscard]] bool take_spilled(std::size_t lane, EventRing& ring, TakenEvent& into) noexcept {
+        std::unique_ptr<Spilled> node;
+        {
+            const std::lock_guard lock(mutex_);
+            Lane& here = lanes_[lane];
+            if (here.first_spilled == nullptr) {
+                return false;
+            }
+            node.reset(here.first_spilled);
+            here.first_spilled = node->next;
+            if (here.first_spilled == nullptr) {
+                here.last_spilled = nullptr;
+                ring.raise_gate();
+            }
+            spilled_[lane].fetch_sub(1, std::memory_order_seq_cst); // [ready]
+            into.take(node->event());
+        }
+        return true;
+    }
+
+    /// Takes the oldest event that waits for its key, or has just got it, if it is older than `limit`.
+    [[nodiscard]] Oldest take_oldest(std::size_t lane, EventRing& ring, Ticket limit, TakenEvent& into) noexcept {
+        const std::lock_guard lock(mutex_);
+        Lane& here = lanes_[lane];
+        if (here.slots.empty()) {
+            return Oldest::none;
+        }
+        Ticket oldest = limit;
+        Key* owner = nullptr;
+        for (auto& [name, key] : keys_) {
+            for (Link link = key.first; link != 0; link = after(link)) {
+                if (!is_spilled(link) && lane_of(link) == lane && here.slots[index_of(link)].ticket < oldest) {
+                    oldest = here.slots[index_of(link)].ticket;
+                    owner = &key;
+                }
+            }
+        }
+        if (!here.ready.empty() && here.ready.front() < oldest) {
+            oldest = here.ready.front();
+            owner = nullptr;
+            std::pop_heap(here.ready.begin(), here.ready.end(), std::greater<>{});
+            here.ready.pop_back();
+            show_first(lane);
+        } else if (owner == nullptr) {
+            return Oldest::none;
+        } else {
+            unlink(*owner, link_to(lane, oldest & (ring.capacity() - 1)));
+            count(parked_, -1);
+        }
+        into.take(ring.address(oldest));
+        ring.vacate_parked(oldest);
+        return owner == nullptr ? Oldest::holds_key : Oldest::waits_for_key;
+    }
+
+    /// Takes any event that waits for its key, spilled or not; for giving up everything that waits.
+    [[nodiscard]] bool take_parked(const std::array<EventRing*, priority_count>& rings, TakenEvent& into) noexcept {
+        std::unique_ptr<Spilled> node;
+        const std::lock_guard lock(mutex_);
+        for (auto& [name, key] : keys_) {
+            const Link link = key.first;
+            if (link == 0) {
+                continue;
+            }
+            unlink(key, link);
+            count(parked_, -1);
+            if (is_spilled(link)) {
+                node.reset(&spilled_of(link));
+                into.take(node->event());
+            } else {
+                const Ticket ticket = lanes_[lane_of(link)].slots[index_of(link)].ticket;
+                into.take(rings[lane_of(link)]->address(ticket));
+                rings[lane_of(link)]->vacate_parked(ticket);
+            }
+            return true;
+        }
+        return false;
+    }
+
+    /// Events that wait for their key.
+    [[nodiscard]] std::size_t parked() const noexcept {
+        return parked_.load(std::memory_order_acquire); // [spilled] statistics
+    }
+    [[nodiscard]] std::uint64_t spilled_ever() const noexcept {
+        return spilled_ever_.load(std::memory_order_acquire); // [spilled]
+    }
+
+private:
+    // Edges: each name stands at both of its ends in the code
+    //   [ready]    what may run (seq_cst), followed by the look whether somebody sleeps, is ordered with a worker's
+    //              announcement that it will sleep, followed by its look at this
+    //   [spilled]  an event is counted (release) before whoever sees its end reads the count (acquire)
+
+    struct KeyView {
+        std::string_view text;
+        std::uint64_t hash;
+    };
+    struct KeyName {
+        std::string text;
+        std::uint64_t hash;
+    };
+    struct KeyHash {
+        using is_transparent = void;
+        std::size_t operator()(const KeyView& key) const noexcept { return key.hash; }
+        std::size_t operator()(const KeyName& key) const noexcept { return key.hash; }
+    };
+    struct KeyEqual {
+        using is_transparent = void;
+        template <class A, class B>
+        bool operator()(const A& a, const B& b) const noexcept {
+            return a.hash == b.hash && std::string_view(a.text) == std::string_view(b.text);
+        }
+    };
+
+    /// A waiting event: 0 none; odd: a spilled one's address and 1; even: its slot.
+    using Link = std::uintptr_t;
+    struct Key {
+        Link first = 0;
+        Link last = 0;
+    };
+    using Keys = std::unordered_map<KeyName, Key, KeyHash, KeyEqual>;
+
+    struct Waiting {
+        Ticket ticket = 0;
+        Link next = 0;
+    };
+    struct Spilled {
+        explicit Spilled(std::size_t its_lane) noexcept : lane(its_lane) {}
+        [[nodiscard]] Event* event() noexcept { return std::launder(reinterpret_cast<Event*>(storage)); }
+        alignas(Event) unsigned char storage[sizeof(Event)];
+        std::size_t lane;
+        Spilled* next = nullptr;
+        Link behind = 0; // the next of its key
+    };
+    struct Lane {
+        std::vector<Waiting> slots; // one for each slot of the ring, made with the first keyed event
+        std::vector<Ticket> ready;  // a heap, the smallest ticket first
+        Spilled* first_spilled = nullptr;
+        Spilled* last_spilled = nullptr;
+    };
+
+    static Event husk() noexcept { return EventAccess::make(EventType::literal("gossip.moved"), 0, Priority::normal); }
+
+    void prepare(std::size_t lane, const EventRing& ring) {
+        Lane& here = lanes_[lane];
+        if (here.slots.empty()) {
+            here.ready.reserve(ring.capacity());
+            here.slots.resize(ring.capacity());
+        }
+    }
+    std::pair<Keys::iterator, bool> hold(const Event& event) {
+        const auto found = keys_.find(KeyView{event.key(), event.key_hash()});
+        if (found != keys_.end()) {
+            return {found, false};
+        }
+        return keys_.emplace(KeyName{std::string(event.key()), event.key_hash()}, Key{});
+    }
+
+    static bool is_spilled(Link link) noexcept { return (link & 1) != 0; }
+    static Spilled& spilled_of(Link link) noexcept { return *reinterpret_cast<Spilled*>(link - 1); }
+    static std::size_t lane_of(Link link) noexcept { return ((link >> 1) - 1) & 3; }
+    static std::size_t index_of(Link link) noexcept { return ((link >> 1) - 1) >> 2; }
+    static Link link_to(std::size_t lane, std::size_t index) noexcept { return ((index << 2 | lane) + 1) << 1; }
+    static Link link_to(Spilled& spilled) noexcept { return reinterpret_cast<Link>(&spilled) + 1; }
+
+    Link& after(Link link) noexcept {
+        return is_spilled(link) ? spilled_of(link).behind : lanes_[lane_of(link)].slots[index_of(link)].next;
+    }
+    void append(Key& key, Link link) noexcept {
+        after(link) = 0;
+        if (key.last == 0) {
+            key.first = link;
+        } else {
+            after(key.last) = link;
+        }
+        key.last = link;
+    }
+    void unlink(Key& key, Link link) noexcept {
+        Link before = 0;
+        for (Link at = key.first; at != link; at = after(at)) {
+            before = at;
+        }
+        (before == 0 ? key.first : after(before)) = after(link);
+        if (key.last == link) {
+            key.last = before;
+        }
+    }
+    void make_ready(std::size_t lane, std::size_t index) noexcept {
+        Lane& here = lanes_[lane];
+        here.ready.push_back(here.slots[index].ticket); // within what was reserved: a slot is ready once
+        std::push_heap(here.ready.begin(), here.ready.end(), std::greater<>{});
+        show_first(lane);
+    }
+    void show_first(std::size_t lane) noexcept {
+        first_ready_[lane].store(lanes_[lane].ready.empty() ? none : lanes_[lane].ready.front(),
+                                 std::memory_order_seq_cst); // [ready]
+    }
+    void queue_spilled(Spilled& spilled, EventRing& ring) noexcept {
+        Lane& here = lanes_[spilled.lane];
+        (here.last_spilled == nullptr ? here.first_spilled : here.last_spilled->next) = &spilled;
+        here.last_spilled = &spilled;
+        ring.lower_gate();
+        spilled_[spilled.lane].fetch_add(1, std::memory_order_seq_cst); // [ready]
+    }
+    static void count(std::atomic<std::size_t>& counter, int by) noexcept {
+        counter.fetch_add(static_cast<std::size_t>(by), std::memory_order_release); // [spilled] statistics
+    }
+
+    std::mutex mutex_;
+    Keys keys_;
+    std::array<Lane, priority_count> lanes_;
+    std::array<std::atomic<Ticket>, priority_count> first_ready_{none, none, none, none};
+    std::array<std::atomic<std::size_t>, priority_count> spilled_{};
+    std::atomic<std::size_t> parked_{0};
+    std::atomic<std::uint64_t> spilled_ever_{0};
+};
+
+} // namespace gossip::detail

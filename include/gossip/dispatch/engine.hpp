@@ -1,0 +1,254 @@
+#pragma once
+
+#include <gossip/concurrency/timer_queue.hpp>
+#include <gossip/concurrency/wait_queue.hpp>
+#include <gossip/concurrency/worker_pool.hpp>
+#include <gossip/core/clock.hpp>
+#include <gossip/core/context.hpp>
+#include <gossip/core/event.hpp>
+#include <gossip/core/event_access.hpp>
+#include <gossip/dispatch/dead_letter.hpp>
+#include <gossip/dispatch/inbox.hpp>
+#include <gossip/dispatch/seat.hpp>
+#include <gossip/dispatch/settlement.hpp>
+#include <gossip/dispatch/subscription_registry.hpp>
+#include <gossip/dispatch/task.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <new>
+#include <optional>
+#include <stop_token>
+#include <utility>
+#include <vector>
+
+namespace gossip {
+
+/// What became of a publish. Only `accepted` takes the event.
+enum class PublishStatus : std::uint8_t { accepted, full, closed };
+
+namespace detail {
+
+struct EngineSettings {
+    unsigned workers = 1;
+    std::size_t buffer_size = 1024;
+    Overflow overflow = Overflow::block;
+    Clock* clock = nullptr; // null: the operating system's
+    Idle idle = Idle::sleep;
+    ErrorHook on_error{};
+    DropHook on_drop{};
+};
+
+class Run;
+using TimerList = TimerQueue<std::unique_ptr<Task>>;
+
+/// The sum of all counters at some moment.
+struct Totals {
+    std::array<std::uint64_t, static_cast<std::size_t>(Tally::count_)> of{};
+    std::uint64_t spilled = 0;
+    std::uint64_t operator[](Tally what) const noexcept { return of[static_cast<std::size_t>(what)]; }
+    [[nodiscard]] std::uint64_t ended() const noexcept {
+        const Totals& t = *this;
+        return t[Tally::handled] + t[Tally::failed] + t[Tally::unrouted] + t[Tally::dropped] + t[Tally::abandoned];
+    }
+};
+
+// Edges: each name stands at both of its ends in the code
+//   [letters]  a dead letter is counted (seq_cst) before the end of its event; is_quiet reads the ends first
+//   [giving_up]  the flag (seq_cst) is set before the workers are woken to see it
+
+/// The delivering half of a bus, whatever brings the events: inbox, workers, dispatcher, settlement, ledger, timers.
+///
+/// Threads: every member from any thread. No lock is held while user code runs.
+/// Owns:    the subscriptions, the events in flight and the threads. Kept alive by the bus, by subscriptions and by open
+///          deferrals; after `shutdown` it is inert.
+class Engine final : public SubscriptionHome, public ClockListener, public std::enable_shared_from_this<Engine> {
+public:
+    explicit Engine(EngineSettings settings);
+    ~Engine();
+
+    // Coming in (publishing.hpp)
+
+    /// The plain way of an event: stamped, and built in its slot.
+    template <class T>
+    PublishStatus publish_data(const EventType& type, T&& data) {
+        const std::int64_t now = stamp();
+        if constexpr (fits_in_place<T>) {
+            const auto refusal = inbox_.offer_plain([&](void* slot) noexcept {
+                ::new (slot) Event(EventAccess::make<T>(type, now, Priority::normal, std::move(data)));
+            });
+            if (refusal == EventRing::Refusal::none) [[likely]] {
+                pool_.notify();
+                return PublishStatus::accepted;
+            }
+        }
+        Event event = EventAccess::make<T>(type, now, Priority::normal, std::move(data));
+        return publish(event, true);
+    }
+    /// Any event. Moves from it if it is accepted. `may_wait`: block if the buffer is full and the policy says so.
+    PublishStatus publish(Event& event, bool may_wait);
+    /// Runs the processors on this thread. False if the bus is closed; `failures` gets what they made of it.
+    bool publish_sync(Event& event, std::vector<Failure>& failures, std::size_t& processors);
+    /// Accepts an event that nobody can be told to come back with, such as one whose time has come.
+    bool publish_spilling(Event& event);
+
+    [[nodiscard]] std::int64_t stamp() const noexcept {
+        if (settings_.clock == nullptr) [[likely]] {
+            return wall_now_ns();
+        }
+        return std::chrono::duration_cast<std::chrono::nanoseconds>(settings_.clock->wall().time_since_epoch()).count();
+    }
+    [[nodiscard]] std::int64_t now() const noexcept {
+        return settings_.clock == nullptr ? platform::monotonic_ns() : settings_.clock->steady().count();
+    }
+
+    // Listening (subscribing.hpp)
+    SubscriptionId subscribe(Processor processor, SubscribeOptions options, std::vector<EventType> names,
+                             std::vector<Pattern> patterns);
+    bool unsubscribe(SubscriptionId id) noexcept override;
+    [[nodiscard]] bool subscribed(SubscriptionId id) const noexcept override { return registry_.contains(id); }
+
+    // Timers (working.hpp)
+    TimerId schedule(std::int64_t due_ns, std::unique_ptr<Task> task);
+    bool cancel(TimerId id) noexcept;
+    [[nodiscard]] std::unique_ptr<Task> withdraw(TimerId id) noexcept;
+    /// Something for the workers to do now.
+    void enqueue(std::unique_ptr<Task> task) noexcept;
+    [[nodiscard]] std::shared_ptr<void> stop_at(std::int64_t due_ns, std::stop_source source);
+
+    // Running (dispatcher.hpp)
+    std::size_t poll(std::size_t most);
+    void run_event(Seat& seat, Frame& frame, Event& event, Kind kind, std::vector<Failure>* failures = nullptr,
+                   std::size_t* processors = nullptr) noexcept;
+    /// One subscription's run of an event that is open: a redelivery, or one that has waited for its turn.
+    void run_part(Seat& seat, Settlement::Part& part, bool has_turn) noexcept;
+    /// Ends what a batch has collected.
+    void settle_item(Seat& seat, Collector::Item& item, Subscriber& subscriber, Result result) noexcept;
+    /// Whether another attempt is due to a subscription whose run has failed like that.
+    [[nodiscard]] bool wants_redelivery(const Subscriber& subscriber, int attempt, const Error& error) const noexcept;
+    /// Sees to it that a failed part is tried again; false if it can't be.
+    bool redeliver(Settlement::Part& part, const Error& error) noexcept;
+    /// The end of an event that nothing holds open.
+    void end(Seat& seat, Event& event, Kind kind, std::vector<Failure>& failures, std::int64_t begun_ns) noexcept;
+    void abandon(Seat& seat, const Event& event, Kind kind) noexcept;
+    void drop(Seat& seat, const Event& event) noexcept;
+    void let_go_of_key(const Event& event) noexcept {
+        if (inbox_.pass_key_on(event)) {
+            pool_.notify();
+        }
+    }
+    /// After an end on a thread that is no worker: whoever waits for quiet looks again.
+    void tell_drainers() noexcept {
+        registry_.fence().light();
+        if (drainers_.any()) {
+            drainers_.wake_all();
+        }
+    }
+    void report(const Error& error, const Event& event, SubscriptionId id, std::string_view name, bool letter) noexcept;
+
+    void link(Settlement& settlement) noexcept;
+    void unlink(Settlement& settlement) noexcept;
+
+    // Ending (stopping.hpp)
+    bool drain(std::chrono::nanoseconds timeout);
+    std::size_t flush();
+    /// True if it is complete; from inside a processor it only closes the intake.
+    bool shutdown(std::optional<std::chrono::nanoseconds> timeout);
+    [[nodiscard]] bool closed() const noexcept { return inbox_.closed(); }
+    [[nodiscard]] bool complete() const noexcept { return complete_.load(std::memory_order_acquire); } // [giving_up]
+    [[nodiscard]] bool giving_up() const noexcept { return giving_up_.load(std::memory_order_seq_cst); } // [giving_up]
+
+    // What the worker pool asks.
+    bool work(unsigned worker);
+    [[nodiscard]] bool has_work() const noexcept { return inbox_.has_work() || tasks_.size() != 0; }
+    [[nodiscard]] std::int64_t until_due() const noexcept;
+    void clock_moved() noexcept override { pool_.notify_timer(); }
+
+    [[nodiscard]] Totals totals() const noexcept;
+    [[nodiscard]] const EngineSettings& settings() const noexcept { return settings_; }
+    [[nodiscard]] std::size_t capacity() const noexcept { return inbox_.capacity(); }
+    [[nodiscard]] std::uint64_t waiting() const noexcept { return inbox_.waiting(); }
+    [[nodiscard]] std::size_t subscriptions() const noexcept { return registry_.size(); }
+    [[nodiscard]] std::size_t timers() const noexcept { return timers_.size(); }
+    [[nodiscard]] const std::stop_source& stop() const noexcept { return stop_; }
+    [[nodiscard]] SeatTable& seats() noexcept { return seats_; }
+    [[nodiscard]] SubscriptionRegistry& registry() noexcept { return registry_; }
+
+private:
+    friend class Run;
+
+    struct alignas(platform::cache_line) WorkerState {
+        Seat* seat = nullptr;
+        bool brief = false; // its items have been taking less time than waking somebody does
+        unsigned streak = 0;
+        std::uint64_t help_called = 0;
+    };
+
+    PublishStatus wait_for_room(Event& event, std::size_t lane);
+    PublishStatus refuse(Event& event);
+    bool make_room(std::size_t lane);
+
+    void finish(Run& run, std::vector<Failure>* failures) noexcept;
+    void finish_slowly(Run& run, std::vector<Failure>* failures) noexcept;
+    void finish_collected(Run& run) noexcept;
+    Result run_special(Run& run, Context& context, Subscriber& subscriber) noexcept;
+    Result take_turn(Run& run, Subscriber& subscriber, bool& has_turn) noexcept;
+    void hand_on(Subscriber& subscriber) noexcept;
+    [[nodiscard]] static bool runs_on_this_thread(const Engine& engine, const Subscriber& subscriber, const Seat* but) noexcept;
+
+    bool work_attentively(unsigned worker, Frame& frame);
+    bool run_task(Seat& seat) noexcept;
+    void measure(WorkerState& state, std::uint64_t ticks, std::uint32_t items) noexcept;
+    bool serve_timers() noexcept;
+    void rest() noexcept;
+    bool pump();
+
+    [[nodiscard]] bool is_quiet(std::uint64_t own_events, std::uint64_t own_letters) const noexcept;
+    [[nodiscard]] bool somebody_runs() const noexcept;
+    void give_up_everything(Seat& seat) noexcept;
+    bool end_redeliveries(Seat& seat) noexcept;
+    void await_end_of_runs(const Subscriber& subscriber) noexcept;
+
+    const EngineSettings settings_;
+    const bool pumped_; // without workers of its own, or on a clock that others move
+    SeatTable seats_;
+    SubscriptionRegistry registry_;
+    Inbox inbox_;
+    TaskQueue tasks_;
+    TimerList timers_;
+    std::stop_source stop_;
+    const std::stop_token stop_token_{stop_.get_token()};
+    WaitQueue drainers_;
+    WaitQueue enders_; // those who wait for the runs of a subscription to end
+    std::atomic<std::uint64_t> open_letters_{0};
+    std::atomic<bool> no_more_redeliveries_{false};
+    std::atomic<bool> giving_up_{false};
+    std::atomic<bool> complete_{false};
+    std::mutex open_mutex_;
+    Settlement* open_ = nullptr; // under open_mutex_
+    struct Ender {
+        const void* thread;
+        const Subscriber* target;
+        Ender* next;
+    };
+    std::mutex enders_mutex_;
+    Ender* waiting_enders_ = nullptr; // under enders_mutex_
+    std::timed_mutex shutdown_mutex_;
+    std::unique_ptr<WorkerState[]> workers_;
+    WorkerPool<Engine> pool_;
+};
+
+} // namespace detail
+} // namespace gossip
+
+#include <gossip/dispatch/dispatcher.hpp>
+#include <gossip/dispatch/limiting.hpp>
+#include <gossip/dispatch/publishing.hpp>
+#include <gossip/dispatch/settling.hpp>
+#include <gossip/dispatch/stopping.hpp>
+#include <gossip/dispatch/subscribing.hpp>
+#include <gossip/dispatch/working.hpp>

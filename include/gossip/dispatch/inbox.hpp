@@ -1,0 +1,492 @@
+#pragma once
+
+#include <gossip/concurrency/wait_queue.hpp>
+#include <gossip/core/event.hpp>
+#include <gossip/core/event_access.hpp>
+#include <gossip/dispatch/backlog.hpp>
+#include <gossip/dispatch/seat.hpp>
+#include <gossip/platform.hpp>
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <new>
+#include <thread>
+#include <utility>
+
+namespace gossip {
+
+/// What publish does when the buffer of an event's priority is full.
+enum class Overflow : std::uint8_t {
+    block,       // wait for room
+    reject,      // say `full`
+    drop_oldest, // make room: the oldest event of that priority that has not begun is dropped, and counted
+};
+
+namespace detail {
+
+// Edges: each name stands at both of its ends in the code
+//   [run]        a run's publication (release)  happens before  a thief's load(acquire)
+//   [take]       take's CAS on a run (seq_cst), followed by the look for publishers that wait for room, is ordered with a
+//                publisher's joining that line, followed by its look at the runs: at least one sees the other
+//   [attention]  a ticket or an entry of the backlog (seq_cst), followed by the look at the bit, is ordered with the
+//                bit's clearing (seq_cst), followed by another look at the lane: at least one sees the other
+//   [lane]       a lane's publication (release)  happens before  its users' load(acquire)
+
+/// The bounded buffer between publishers and workers: a ring for each priority, the backlog of what waits for a key, and
+/// the runs that workers have claimed and not begun.
+///
+/// An event with normal priority and no key is one ticket, one slot, and one look whether somebody sleeps. Workers claim
+/// such events in runs; what is claimed and not begun stays in its slot, counts as waiting, and can be taken over by others.
+/// All else raises a bit in `attention`, and is looked for only while a bit is up.
+///
+/// Threads: every member from any thread; `worker` names the caller's own run.
+/// Order:   of one priority by ticket. Higher priorities first; see `patience`.
+/// Stalls:  as the ring. Keys, spilling and dropping take the backlog's mutex.
+/// Owns:    the events that wait.
+class Inbox {
+public:
+    using Ticket = EventRing::Ticket;
+    using Refusal = EventRing::Refusal;
+
+    static constexpr std::size_t normal = static_cast<std::size_t>(Priority::normal);
+    /// A lane that has waited while this many events of higher priority were begun by one worker gets the next turn.
+    static constexpr std::uint8_t patience = 16;
+    static constexpr std::uint32_t longest_run = 32;
+    static constexpr unsigned no_worker = ~0U;
+
+    static constexpr std::uint32_t lane_bit(std::size_t lane) noexcept { return 1U << lane; }
+    static constexpr std::uint32_t tasks_bit = 1U << 8;
+    static constexpr std::uint32_t enders_bit = 1U << 9;
+
+    Inbox(std::size_t capacity, unsigned workers)
+        : capacity_(EventRing::round_up(capacity)), workers_(workers), normal_(capacity_), runs_(new Run[workers + 1]) {}
+    Inbox(const Inbox&) = delete;
+    Inbox& operator=(const Inbox&) = delete;
+    ~Inbox() {
+        TakenEvent event;
+        while (take_any(event)) {
+            event.reset();
+        }
+    }
+
+    [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
+
+    /// The plain way: `build(storage)` makes the event in its slot and must not throw.
+    template <class Build>
+    [[nodiscard]] Refusal offer_plain(Build&& build) noexcept {
+        Ticket ticket = 0;
+        const Refusal refusal = normal_.reserve(ticket);
+        if (refusal == Refusal::none) [[likely]] {
+            build(normal_.storage(ticket));
+            normal_.commit(ticket);
+        }
+        return refusal;
+    }
+
+    /// Any event. Moves from it only if it is accepted. May throw std::bad_alloc, and leaves it with the caller then.
+    [[nodiscard]] Refusal offer(Event& event) {
+        const auto lane = static_cast<std::size_t>(event.priority());
+        EventRing& ring = ring_of(lane);
+        Refusal refusal = Refusal::none;
+        if (event.has_key()) {
+            EventAccess::box_data(event);
+            refusal = backlog_.accept(lane, ring, event);
+        } else {
+            Ticket ticket = 0;
+            refusal = ring.reserve(ticket);
+            if (refusal == Refusal::none) {
+                ::new (ring.storage(ticket)) Event(std::move(event));
+                ring.commit(ticket);
+            }
+        }
+        if (refusal == Refusal::none && lane != normal) {
+            raise(lane_bit(lane));
+        }
+        return refusal;
+    }
+
+    /// Accepts an event beyond the buffer. False if intake is closed.
+    [[nodiscard]] bool spill(Event& event) {
+        EventAccess::box_data(event);
+        const auto lane = static_cast<std::size_t>(event.priority());
+        const bool accepted = backlog_.spill(lane, ring_of(lane), event);
+        if (accepted) {
+            raise(lane_bit(lane));
+        }
+        return accepted;
+    }
+
+    /// Lets go of the event's key. True if another event may run now.
+    bool pass_key_on(const Event& event) noexcept {
+        const int lane = backlog_.pass_on(event, rings());
+        if (lane < 0) {
+            return false;
+        }
+        raise(lane_bit(static_cast<std::size_t>(lane)));
+        return true;
+    }
+
+    /// Takes the oldest event of a lane that has not begun out of the buffer. `held_key`: its key must be passed on.
+    [[nodiscard]] bool drop_oldest(std::size_t lane, TakenEvent& into, bool& held_key) noexcept {
+        EventRing& ring = ring_of(lane);
+        for (int tries = 0; tries < 1'000; ++tries) {
+            Ticket oldest = ring.pending() ? ring.head() : Backlog::none;
+            Run* run = nullptr;
+            if (lane == normal) {
+                for (unsigned i = 0; i < workers_; ++i) {
+                    const std::uint64_t word = runs_[i].word.load(std::memory_order_acquire); // [run]
+                    if (left_of(word) != 0 && first_of(word) < oldest) {
+                        oldest = first_of(word);
+                        run = &runs_[i];
+                    }
+                }
+            }
+            if (const auto found = backlog_.take_oldest(lane, ring, oldest, into); found != Backlog::Oldest::none) {
+                held_key = found == Backlog::Oldest::holds_key;
+                return true;
+            }
+            Ticket ticket = 0;
+            if (run != nullptr ? take_from(*run, ticket) : claim_one(ring, ticket)) {
+                take_out(ring, ticket, into);
+                held_key = into->has_key();
+                return true;
+            }
+            if (oldest == Backlog::none && !ring_busy(ring)) {
+                return false;
+            }
+            std::this_thread::yield(); // somebody is between claiming and beginning
+        }
+        return false;
+    }
+
+    /// The next event of this worker's run, or of a new one of up to `most`. The plain way: nothing wants attention.
+    [[nodiscard]] bool take_plain(unsigned worker, std::uint32_t most, TakenEvent& into) noexcept {
+        Run& run = runs_[worker];
+        Ticket ticket = 0;
+        if (!take_from(run, ticket)) {
+            const EventRing::Run claimed = normal_.claim(most);
+            if (claimed.count == 0) {
+                return false;
+            }
+            ticket = claimed.first;
+            if (claimed.count > 1) {
+                run.word.store(pack(claimed.first + 1, claimed.count - 1), std::memory_order_seq_cst); // [run] [take]
+            }
+        }
+        take_out(normal_, ticket, into);
+        return true;
+    }
+
+    /// Takes over part of what another worker has claimed and not begun. A worker keeps the rest of it as its own run.
+    [[nodiscard]] bool steal(unsigned worker, TakenEvent& into) noexcept {
+        for (unsigned i = 0; i < workers_; ++i) {
+            if (i == worker) {
+                continue;
+            }
+            std::uint64_t word = runs_[i].word.load(std::memory_order_acquire); // [run]
+            while (left_of(word) != 0) {
+                const std::uint32_t left = left_of(word);
+                const std::uint32_t mine = worker == no_worker ? 1 : (left + 1) / 2;
+                const Ticket first = worker == no_worker ? first_of(word) : first_of(word) + left - mine;
+                const std::uint64_t rest = worker == no_worker ? pack(first + 1, left - 1) : pack(first_of(word), left - mine);
+                if (runs_[i].word.compare_exchange_weak(word, rest, std::memory_order_seq_cst, // [run] [take]
+                                                        std::memory_order_acquire)) {          // [run]
+                    if (mine > 1) {
+                        runs_[worker].word.store(pack(first + 1, mine - 1), std::memory_order_seq_cst); // [run] [take]
+                    }
+                    take_out(normal_, first, into);
+                    return true;
+                }
+            }
+        }
+        return false;
+    }
+
+    /// The next event in the order of priorities, by anybody; only tickets below `limits`, if given.
+    [[nodiscard]] bool take_by_priority(unsigned worker, Seat& seat, TakenEvent& into,
+                                        const std::array<Ticket, priority_count>* limits = nullptr) noexcept {
+        const std::uint32_t wanted = attention();
+        for (std::size_t lane = 0; lane < priority_count; ++lane) { // those that have waited long enough, lowest first
+            if (seat.skipped[lane] >= patience) {
+                seat.skipped[lane] = 0;
+                if (take_from_lane(lane, worker, into, limits)) {
+                    return true;
+                }
+            }
+        }
+        for (std::size_t lane = priority_count; lane-- > 0;) {
+            if ((lane == normal || (wanted & lane_bit(lane)) != 0) && take_from_lane(lane, worker, into, limits)) {
+                for (std::size_t lower = 0; lower < lane; ++lower) {
+                    const bool waits = lower == normal ? normal_.pending() || has_run(worker) : (wanted & lane_bit(lower)) != 0;
+                    seat.skipped[lower] = waits ? static_cast<std::uint8_t>(seat.skipped[lower] + 1) : std::uint8_t{0};
+                }
+                seat.skipped[lane] = 0;
+                return true;
+            }
+        }
+        return false;
+    }
+
+    /// Takes anything that waits, in no particular order, keys or not; for giving up what is left.
+    [[nodiscard]] bool take_any(TakenEvent& into) noexcept {
+        for (std::size_t lane = priority_count; lane-- > 0;) {
+            if (take_from_lane(lane, no_worker, into, nullptr)) {
+                return true;
+            }
+        }
+        return backlog_.take_parked(rings(), into);
+    }
+
+    [[nodiscard]] std::uint32_t attention() const noexcept {
+        return attention_.load(std::memory_order_relaxed); // relaxed: who raises a bit wakes somebody afterwards
+    }
+    void raise(std::uint32_t bit) noexcept {
+        if ((attention_.load(std::memory_order_seq_cst) & bit) == 0) { // [attention]
+            attention_.fetch_or(bit, std::memory_order_seq_cst);       // [attention]
+        }
+    }
+    void lower(std::uint32_t bit) noexcept { attention_.fetch_and(~bit, std::memory_order_seq_cst); } // [attention]
+
+    /// Whether something waits that nobody has begun and that may run now.
+    [[nodiscard]] bool has_work() const noexcept {
+        for (std::size_t lane = 0; lane < priority_count; ++lane) {
+            if (lane_has_work(lane)) {
+                return true;
+            }
+        }
+        for (unsigned i = 0; i < workers_; ++i) {
+            if (left_of(runs_[i].word.load(std::memory_order_seq_cst)) != 0) { // [take]
+                return true;
+            }
+        }
+        return false;
+    }
+    /// How many events of normal priority nobody has claimed.
+    [[nodiscard]] std::uint64_t unclaimed() const noexcept { return normal_.tail() - normal_.head(); }
+
+    /// How many events wait, about.
+    [[nodiscard]] std::uint64_t waiting() const noexcept {
+        std::uint64_t sum = backlog_.parked();
+        for (std::size_t lane = 0; lane < priority_count; ++lane) {
+            if (const EventRing* const ring = known_ring(lane)) {
+                const Ticket head = ring->head();
+                const Ticket tail = ring->tail();
+                sum += tail > head ? tail - head : 0;
+                sum += backlog_.spilled(lane);
+            }
+        }
+        for (unsigned i = 0; i < workers_; ++i) {
+            sum += left_of(runs_[i].word.load(std::memory_order_acquire)); // [run]
+        }
+        return sum;
+    }
+    [[nodiscard]] std::array<Ticket, priority_count> tails() const noexcept {
+        std::array<Ticket, priority_count> all{};
+        for (std::size_t lane = 0; lane < priority_count; ++lane) {
+            if (const EventRing* const ring = known_ring(lane)) {
+                all[lane] = ring->tail();
+            }
+        }
+        return all;
+    }
+
+    /// Events that have been accepted here, ever.
+    [[nodiscard]] std::uint64_t accepted() const noexcept {
+        std::uint64_t sum = backlog_.spilled_ever();
+        for (std::size_t lane = 0; lane < priority_count; ++lane) {
+            if (const EventRing* const ring = known_ring(lane)) {
+                const std::uint64_t over = ring->stepped_over();
+                sum += ring->tail() - over;
+            }
+        }
+        return sum;
+    }
+    [[nodiscard]] std::uint64_t spilled_ever() const noexcept { return backlog_.spilled_ever(); }
+
+    void close() noexcept {
+        {
+            const std::lock_guard lock(lanes_mutex_);
+            closed_ = true;
+            for (EventRing* const ring : rings()) {
+                if (ring != nullptr) {
+                    ring->close();
+                }
+            }
+        }
+        room_.wake_all();
+    }
+    [[nodiscard]] bool closed() const noexcept { return normal_.closed(); }
+
+    [[nodiscard]] WaitQueue& room() noexcept { return room_; }
+    /// Whether a publisher may sleep: its lane is full, and no event of it is just being begun.
+    [[nodiscard]] bool really_full(std::size_t lane) noexcept {
+        EventRing& ring = ring_of(lane);
+        if (ring.closed()) {
+            return false;
+        }
+        if (backlog_.spilled(lane) != 0) {
+            return true; // the gate is down; whoever takes the last spilled event looks for us
+        }
+        return !ring.has_room() && !ring_busy(ring);
+    }
+
+private:
+    struct alignas(platform::cache_line) Run {
+        std::atomic<std::uint64_t> word{0}; // the first ticket, and in the low byte how many are left
+    };
+    static constexpr Ticket first_of(std::uint64_t word) noexcept { return word >> 8U; }
+    static constexpr std::uint32_t left_of(std::uint64_t word) noexcept { return static_cast<std::uint32_t>(word & 0xffU); }
+    static constexpr std::uint64_t pack(Ticket first, std::uint32_t left) noexcept { return first << 8U | left; }
+
+    bool take_from(Run& run, Ticket& ticket) noexcept {
+        std::uint64_t word = run.word.load(std::memory_order_acquire); // [run]
+        while (left_of(word) != 0) {
+            if (run.word.compare_exchange_weak(word, pack(first_of(word) + 1, left_of(word) - 1),
+                                               std::memory_order_seq_cst,     // [take]
+                                               std::memory_order_acquire)) { // [run]
+                ticket = first_of(word);
+                return true;
+            }
+        }
+        return false;
+    }
+    static bool claim_one(EventRing& ring, Ticket& ticket, Ticket limit = Backlog::none) noexcept {
+        const EventRing::Run claimed = ring.claim(1, limit);
+        ticket = claimed.first;
+        return claimed.count != 0;
+    }
+
+    /// Moves a begun event out of its slot, and gives the room to a publisher that waits for it.
+    void take_out(EventRing& ring, Ticket ticket, TakenEvent& into) noexcept {
+        into.take(ring.address(ticket));
+        ring.vacate(ticket);
+        if (room_.any()) [[unlikely]] { // [take]
+            room_.wake_one();
+        }
+    }
+
+    bool take_from_lane(std::size_t lane, unsigned worker, TakenEvent& into,
+                        const std::array<Ticket, priority_count>* limits) noexcept {
+        EventRing* const ring = known_ring(lane);
+        if (ring == nullptr) {
+            return false;
+        }
+        const Ticket limit = limits == nullptr ? Backlog::none : (*limits)[lane];
+        for (;;) {
+            Ticket next = ring->head();
+            if (lane == normal && worker != no_worker) {
+                const std::uint64_t word = runs_[worker].word.load(std::memory_order_acquire); // [run]
+                next = left_of(word) != 0 ? first_of(word) : next;
+            }
+            if (backlog_.first_ready(lane) < next && backlog_.take_ready(lane, *ring, next, into)) {
+                look_for_publishers();
+                return true;
+            }
+            Ticket ticket = 0;
+            if ((lane == normal && worker != no_worker && take_from(runs_[worker], ticket)) ||
+                claim_one(*ring, ticket, limit)) {
+                take_out(*ring, ticket, into);
+                return true;
+            }
+            if (backlog_.take_ready(lane, *ring, Backlog::none, into)) {
+                look_for_publishers();
+                return true;
+            }
+            if (lane == normal && steal(worker, into)) {
+                return true;
+            }
+            if (backlog_.spilled(lane) != 0 && backlog_.take_spilled(lane, *ring, into)) {
+                look_for_publishers();
+                return true;
+            }
+            lower(lane_bit(lane));
+            if (limits != nullptr || !lane_has_work(lane)) {
+                if (lane_has_work(lane)) {
+                    raise(lane_bit(lane));
+                }
+                return false;
+            }
+            raise(lane_bit(lane)); // [attention] something came between
+            if (ring->pending()) {
+                return false; // drawn and not committed: the worker comes back
+            }
+        }
+    }
+
+    void look_for_publishers() noexcept {
+        if (room_.any()) { // [take]
+            room_.wake_one();
+        }
+    }
+
+    [[nodiscard]] bool lane_has_work(std::size_t lane) const noexcept {
+        const EventRing* const ring = known_ring(lane);
+        return ring != nullptr && (ring->pending() || backlog_.first_ready(lane) != Backlog::none || backlog_.spilled(lane) != 0);
+    }
+    [[nodiscard]] bool has_run(unsigned worker) const noexcept {
+        return worker != no_worker && left_of(runs_[worker].word.load(std::memory_order_relaxed)) != 0; // relaxed: our own
+    }
+
+    /// Whether the value in the way of the next ticket has been claimed, and is in nobody's run: it is being begun.
+    [[nodiscard]] bool ring_busy(const EventRing& ring) const noexcept {
+        const Ticket tail = ring.tail();
+        if (tail < capacity_) {
+            return false;
+        }
+        const Ticket blocking = tail - capacity_;
+        if (!ring.claimed(blocking)) {
+            return false;
+        }
+        for (unsigned i = 0; i < workers_; ++i) {
+            const std::uint64_t word = runs_[i].word.load(std::memory_order_seq_cst); // [take]
+            if (left_of(word) != 0 && first_of(word) <= blocking && blocking < first_of(word) + left_of(word)) {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    [[nodiscard]] EventRing* known_ring(std::size_t lane) noexcept {
+        return lane == normal ? &normal_ : others_[lane].load(std::memory_order_acquire); // [lane]
+    }
+    [[nodiscard]] const EventRing* known_ring(std::size_t lane) const noexcept {
+        return lane == normal ? &normal_ : others_[lane].load(std::memory_order_acquire); // [lane]
+    }
+    [[nodiscard]] std::array<EventRing*, priority_count> rings() noexcept {
+        return {known_ring(0), known_ring(1), known_ring(2), known_ring(3)};
+    }
+    /// The ring of a lane; those besides the normal one are made when they are first used.
+    EventRing& ring_of(std::size_t lane) {
+        if (EventRing* const ring = known_ring(lane)) [[likely]] {
+            return *ring;
+        }
+        const std::lock_guard lock(lanes_mutex_);
+        if (owners_[lane] == nullptr) {
+            owners_[lane] = std::make_unique<EventRing>(capacity_);
+            if (closed_) {
+                owners_[lane]->close();
+            }
+            others_[lane].store(owners_[lane].get(), std::memory_order_release); // [lane]
+        }
+        return *owners_[lane];
+    }
+
+    const std::size_t capacity_;
+    const unsigned workers_;
+    alignas(platform::cache_line) std::atomic<std::uint32_t> attention_{0};
+    alignas(platform::cache_line) EventRing normal_;
+    const std::unique_ptr<Run[]> runs_;
+    WaitQueue room_;
+    Backlog backlog_;
+    std::array<std::atomic<EventRing*>, priority_count> others_{};
+    std::mutex lanes_mutex_; // makes and closes lanes
+    std::array<std::unique_ptr<EventRing>, priority_count> owners_;
+    bool closed_ = false;
+};
+
+} // namespace detail
+} // namespace gossip

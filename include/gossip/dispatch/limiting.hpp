@@ -1,0 +1,118 @@
+// Processors with a filter, and processors that may run on a few workers only.
+#pragma once
+
+#include <gossip/dispatch/engine.hpp>
+
+#include <chrono>
+
+namespace gossip::detail {
+
+/// A turn that has passed to an event which waited for it.
+class TurnTask final : public Task {
+public:
+    explicit TurnTask(Settlement::Part& part) noexcept : part_(part) {}
+    void run(Engine& engine, Seat& seat) noexcept override { engine.run_part(seat, part_, true); }
+    void give_up(Engine&, Seat& seat) noexcept override { part_.home->settle(seat, part_, errors::abandoned); }
+
+private:
+    Settlement::Part& part_;
+};
+
+/// Whether this thread is in that processor already, in a run around this one.
+inline bool Engine::runs_on_this_thread(const Engine& engine, const Subscriber& subscriber, const Seat* but) noexcept {
+    for (const Frame* frame = innermost; frame != nullptr; frame = frame->outer) {
+        if (frame->engine == &engine && frame->seat != but &&
+            frame->seat->current.load(std::memory_order_relaxed) == &subscriber) { // relaxed: this thread's own seat
+            return true;
+        }
+    }
+    return false;
+}
+
+/// Gets a turn, or puts the event in line for one (a success without a turn).
+inline Result Engine::take_turn(Run& run, Subscriber& subscriber, bool& has_turn) noexcept {
+    ConcurrencyLimit& limit = *subscriber.limit;
+    std::unique_lock lock(limit.mutex);
+    while (limit.running >= subscriber.options.max_concurrency) {
+        if (run.kind_ != Kind::sync && limit.waiting.size() < inbox_.capacity()) {
+            Settlement::Part* part = nullptr;
+            lock.unlock(); // the settlement copies the event, and that is user code
+            const Result opened = guard([&] { part = &run.settle_later().open(subscriber, run.attempt_, true); });
+            if (!opened) {
+                return opened;
+            }
+            lock.lock();
+            Result queued;
+            if (limit.running >= subscriber.options.max_concurrency) {
+                queued = guard([&] { limit.waiting.push_back(part); });
+                if (queued) {
+                    return {};
+                }
+            }
+            lock.unlock();
+            run.settlement_->close(run.seat_, true);
+            if (!queued) {
+                return queued;
+            }
+            lock.lock();
+            continue;
+        }
+        limit.changed.wait_for(lock, std::chrono::milliseconds(10)); // awake now and then to see the two below
+        if (giving_up() || !subscriber.active.load(std::memory_order_acquire)) { // [running] ended meanwhile
+            return errors::abandoned;
+        }
+    }
+    ++limit.running;
+    has_turn = true;
+    return {};
+}
+
+/// Passes a turn on to the event that has waited longest.
+inline void Engine::hand_on(Subscriber& subscriber) noexcept {
+    ConcurrencyLimit& limit = *subscriber.limit;
+    for (;;) {
+        Settlement::Part* next = nullptr;
+        {
+            const std::lock_guard lock(limit.mutex);
+            if (limit.waiting.empty()) {
+                --limit.running;
+                limit.changed.notify_one();
+                return;
+            }
+            next = static_cast<Settlement::Part*>(limit.waiting.front());
+            limit.waiting.pop_front();
+            limit.changed.notify_one();
+        }
+        if (auto task = std::unique_ptr<Task>(new (std::nothrow) TurnTask(*next))) {
+            enqueue(std::move(task));
+            return;
+        }
+        Seat& seat = seats_.sit_down();
+        next->home->settle(seat, *next, errors::out_of_memory);
+        SeatTable::stand_up(seat);
+    }
+}
+
+inline Result Engine::run_special(Run& run, Context& context, Subscriber& subscriber) noexcept {
+    if (subscriber.options.filter) {
+        bool wanted = false;
+        Result asked = guard([&] { wanted = subscriber.options.filter(run.event_); });
+        if (!asked || !wanted) {
+            return asked;
+        }
+    }
+    bool has_turn = false;
+    if (subscriber.limit != nullptr && !runs_on_this_thread(*this, subscriber, &run.seat_)) {
+        Result taken = take_turn(run, subscriber, has_turn);
+        if (!has_turn) {
+            return taken;
+        }
+    }
+    Result result = subscriber.processor.invoke()(subscriber.processor.state(), context, run.event_);
+    if (has_turn) {
+        hand_on(subscriber);
+    }
+    return result;
+}
+
+} // namespace gossip::detail

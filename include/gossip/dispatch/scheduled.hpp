@@ -1,0 +1,121 @@
+// Events to be published when their time has come, once or again and again.
+#pragma once
+
+#include <gossip/core/guard.hpp>
+#include <gossip/dispatch/engine.hpp>
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <utility>
+
+namespace gossip {
+
+namespace detail {
+
+class Scheduled : public std::enable_shared_from_this<Scheduled> {
+public:
+    Scheduled(Event event, bool restamp, std::int64_t period_ns) noexcept
+        : event_(std::move(event)), restamp_(restamp), period_ns_(period_ns) {}
+
+    void start(Engine& engine, std::int64_t due_ns);
+    /// True for the one call that comes before the event was published (or, again and again, at any time).
+    bool cancel(Engine& engine) noexcept;
+    void fire(Engine& engine) noexcept;
+    [[nodiscard]] Event& event() noexcept { return event_; } // before it starts
+
+private:
+    Event event_;
+    const bool restamp_;
+    const std::int64_t period_ns_; // 0: once
+    std::mutex mutex_;
+    bool over_ = false; // these three under mutex_
+    std::int64_t due_ns_ = 0;
+    TimerId timer_{};
+};
+
+class PublishTask final : public Task {
+public:
+    explicit PublishTask(std::shared_ptr<Scheduled> scheduled) noexcept : scheduled_(std::move(scheduled)) {}
+    void run(Engine& engine, Seat&) noexcept override { scheduled_->fire(engine); }
+    void give_up(Engine&, Seat& seat) noexcept override { seat.ledger.add(Tally::cancelled); }
+    [[nodiscard]] bool holds_event() const noexcept override { return false; }
+
+private:
+    std::shared_ptr<Scheduled> scheduled_;
+};
+
+inline void Scheduled::start(Engine& engine, std::int64_t due_ns) {
+    const std::lock_guard lock(mutex_);
+    due_ns_ = due_ns;
+    timer_ = engine.schedule(due_ns, std::make_unique<PublishTask>(shared_from_this()));
+}
+
+inline bool Scheduled::cancel(Engine& engine) noexcept {
+    TimerId timer;
+    {
+        const std::lock_guard lock(mutex_);
+        if (std::exchange(over_, true)) {
+            return false;
+        }
+        timer = timer_;
+    }
+    engine.cancel(timer);
+    return true;
+}
+
+inline void Scheduled::fire(Engine& engine) noexcept {
+    bool again = false;
+    {
+        const std::lock_guard lock(mutex_);
+        if (over_) {
+            return;
+        }
+        over_ = period_ns_ == 0;
+        again = !over_;
+    }
+    const Result published = guard([&] {
+        Event event = again ? Event(event_) : std::move(event_);
+        if (restamp_) {
+            EventAccess::set_time_ns(event, engine.stamp());
+        }
+        engine.publish(event, true);
+    });
+    if (!published) {
+        engine.report(published.error(), event_, {}, {}, false);
+    }
+    if (again) {
+        // What was missed meanwhile is not made up for: the next one is the first that is still to come.
+        const std::lock_guard lock(mutex_);
+        const std::int64_t late = engine.now() - due_ns_;
+        due_ns_ = saturated_add(due_ns_, (late / period_ns_ + 1) * period_ns_);
+        const Result scheduled = guard([&] {
+            if (!over_ && !engine.closed()) {
+                timer_ = engine.schedule(due_ns_, std::make_unique<PublishTask>(shared_from_this()));
+            }
+        });
+        if (!scheduled) {
+            over_ = true;
+            engine.report(scheduled.error(), event_, {}, {}, false);
+        }
+    }
+}
+
+} // namespace detail
+
+/// Names an event that is to be published later; for `EventBus::cancel`.
+///
+/// Threads: a value. Owns: a share in the event until it has been published.
+class ScheduledId {
+public:
+    ScheduledId() noexcept = default;
+    /// For the library.
+    explicit ScheduledId(std::shared_ptr<detail::Scheduled> scheduled) noexcept : scheduled_(std::move(scheduled)) {}
+    [[nodiscard]] const std::shared_ptr<detail::Scheduled>& scheduled() const noexcept { return scheduled_; }
+
+private:
+    std::shared_ptr<detail::Scheduled> scheduled_;
+};
+
+} // namespace gossip

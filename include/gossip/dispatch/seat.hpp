@@ -1,0 +1,144 @@
+#pragma once
+
+#include <gossip/dispatch/ledger.hpp>
+#include <gossip/platform.hpp>
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <new>
+#include <thread>
+
+namespace gossip::detail {
+
+struct TopicEntry;
+class Subscriber;
+
+// Edges: each name stands at both of its ends in the code
+//   [seated]   stand_up's store(release)  happens before  sit_down's CAS(seq_cst): seats change hands whole
+//   [grown]    the new block's publication (release)  happens before  a walker's load(acquire)
+
+/// One thread's place while it runs processors: what it is looking at, and its counters.
+///
+/// Threads: written by the thread that sits on it; `hazard`, `current` and the counters are read by anybody.
+struct alignas(platform::cache_line) Seat {
+    std::atomic<const void*> hazard{nullptr};  // the list of processors in use
+    std::atomic<const void*> current{nullptr}; // the Subscriber whose processor runs
+    std::atomic<const void*> thread{nullptr};  // who sits here
+    std::atomic<bool> taken{false};
+    const TopicEntry* latest = nullptr;              // the name looked up last
+    std::array<std::uint8_t, 4> skipped{};           // how often each lane was passed over
+    std::uint8_t tasks_in_a_row = 0;
+    alignas(platform::cache_line) LedgerShard ledger;
+};
+
+/// An address that tells this thread from all others.
+inline constinit thread_local char this_thread_mark = 0;
+inline const void* this_thread() noexcept {
+    return &this_thread_mark;
+}
+
+/// The runs that are under way on this thread, innermost first.
+struct Frame {
+    const void* engine;
+    Seat* seat;
+    std::uint32_t events;  // accepted events that this run has begun and not ended
+    std::uint32_t letters; // and dead letters
+    Frame* outer;
+};
+inline constinit thread_local Frame* innermost = nullptr;
+
+class FrameScope {
+public:
+    FrameScope(const void* engine, Seat& seat) noexcept : frame_{engine, &seat, 0, 0, innermost} { innermost = &frame_; }
+    FrameScope(const FrameScope&) = delete;
+    FrameScope& operator=(const FrameScope&) = delete;
+    ~FrameScope() { innermost = frame_.outer; }
+
+    [[nodiscard]] Frame& frame() noexcept { return frame_; }
+
+private:
+    Frame frame_;
+};
+
+/// Whether this thread is inside user code called by `engine`.
+inline bool inside(const void* engine) noexcept {
+    for (const Frame* frame = innermost; frame != nullptr; frame = frame->outer) {
+        if (frame->engine == engine) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/// All seats of a bus: as many as threads have run processors at once. Seats are never given back to the system.
+///
+/// Threads: every member from any thread.
+/// Cost:    sitting down is one compare-exchange; a new block of seats is made when all are taken.
+class SeatTable {
+public:
+    SeatTable() = default;
+    SeatTable(const SeatTable&) = delete;
+    SeatTable& operator=(const SeatTable&) = delete;
+    ~SeatTable() {
+        Block* block = first_.next.load(std::memory_order_relaxed); // relaxed: nobody else is left
+        while (block != nullptr) {
+            Block* const next = block->next.load(std::memory_order_relaxed); // relaxed: nobody else is left
+            delete block;
+            block = next;
+        }
+    }
+
+    /// A free seat, this thread's until `stand_up`. Without memory for another it waits until one is free.
+    [[nodiscard]] Seat& sit_down() noexcept {
+        for (Block* block = &first_;;) {
+            for (Seat& seat : block->seats) {
+                bool free = false;
+                if (!seat.taken.load(std::memory_order_relaxed) &&                        // relaxed: a guess
+                    seat.taken.compare_exchange_strong(free, true, std::memory_order_seq_cst, // [seated]
+                                                       std::memory_order_relaxed)) {          // relaxed: taken
+                    seat.thread.store(this_thread(), std::memory_order_relaxed); // relaxed: a run shows it with `current`
+                    return seat;
+                }
+            }
+            Block* next = block->next.load(std::memory_order_acquire); // [grown]
+            if (next == nullptr) {
+                std::unique_ptr<Block> fresh(new (std::nothrow) Block);
+                if (fresh == nullptr) {
+                    std::this_thread::yield();
+                    block = &first_;
+                    continue;
+                }
+                if (block->next.compare_exchange_strong(next, fresh.get(), std::memory_order_acq_rel, // [grown]
+                                                        std::memory_order_acquire)) {                // [grown]
+                    next = fresh.release();
+                }
+            }
+            block = next;
+        }
+    }
+    static void stand_up(Seat& seat) noexcept {
+        seat.taken.store(false, std::memory_order_release); // [seated]
+    }
+
+    template <class F>
+    void for_each(F&& visit) const {
+        for (const Block* block = &first_; block != nullptr;
+             block = block->next.load(std::memory_order_acquire)) { // [grown]
+            for (const Seat& seat : block->seats) {
+                visit(seat);
+            }
+        }
+    }
+
+private:
+    struct Block {
+        std::array<Seat, 8> seats;
+        std::atomic<Block*> next{nullptr};
+    };
+    Block first_;
+};
+
+} // namespace gossip::detail

@@ -1,0 +1,121 @@
+#pragma once
+
+#include <gossip/core/deferral.hpp>
+#include <gossip/core/event.hpp>
+#include <gossip/dispatch/dead_letter.hpp>
+#include <gossip/dispatch/seat.hpp>
+#include <gossip/dispatch/subscriber.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+namespace gossip::detail {
+
+class Engine;
+
+/// What an event is to the ledger.
+enum class Kind : std::uint8_t {
+    event,  // accepted into the inbox
+    sync,   // published with publish_sync: its errors go to the caller
+    letter, // a dead letter: outside the law, with counters of its own
+};
+
+// Edges: each name stands at both of its ends in the code
+//   [closed]  each close (acq_rel) happens before the last one, which ends the event
+
+/// An event that ends later: its run is one open end, and so is each deferral, each redelivery that waits, and each batch
+/// that has collected it. When the last one is closed the event is handled or failed, and the block is gone.
+/// Most events end at once and never have one of these.
+///
+/// Threads: `open`, `resolve` and `close` from any thread that holds an open end.
+/// Owns:    the event, until its end.
+class Settlement final : public OpenEnd {
+public:
+    /// One subscription's share in the open end.
+    struct Part {
+        Settlement* home;
+        Ref<Subscriber> subscriber;
+        int attempt;
+        bool holds_key; // the event's key waits for it
+        Result last{};  // what the latest attempt ended with
+    };
+
+    /// Starts with one open end: that of the run that makes it.
+    Settlement(std::shared_ptr<Engine> engine, Event event, Kind kind, std::int64_t begun_ns);
+    ~Settlement() = default;
+
+    [[nodiscard]] const Event& event() const noexcept override { return event_; }
+    [[nodiscard]] Event& event() noexcept { return event_; }
+    [[nodiscard]] Kind kind() const noexcept { return kind_; }
+    [[nodiscard]] Engine& engine() const noexcept { return *engine_; }
+
+    /// One more open end. May throw std::bad_alloc.
+    [[nodiscard]] Part& open(Subscriber& subscriber, int attempt, bool holds_key);
+
+    /// A deferral is resolved, on any thread.
+    void resolve(void* who, Result result) noexcept override;
+    /// The same by a thread that has a seat. The part is delivered again if its subscription wants that.
+    void settle(Seat& seat, Part& part, Result result) noexcept;
+    void add_failure(const Subscriber& subscriber, int attempt, const Error& error) noexcept;
+    void add_failure(Failure failure) noexcept;
+    /// Closes one open end; the last one ends the event and deletes the block.
+    void close(Seat& seat, bool holds_key) noexcept;
+
+    /// Takes the end away from whoever still holds an open one: the event is counted as abandoned, once.
+    [[nodiscard]] bool abandon() noexcept {
+        return !ended_.exchange(true, std::memory_order_acq_rel); // [closed] one of us ends it
+    }
+
+    Settlement* previous = nullptr; // in the engine's list, under its lock
+    Settlement* next = nullptr;
+
+private:
+    void end(Seat& seat) noexcept;
+
+    const std::shared_ptr<Engine> engine_;
+    Event event_;
+    const Kind kind_;
+    const std::int64_t begun_ns_;
+    std::atomic<bool> ended_{false};
+    std::atomic<int> open_{1};
+    std::atomic<int> open_for_key_{1};
+    std::mutex mutex_;
+    std::vector<std::unique_ptr<Part>> parts_;
+    std::vector<Failure> failures_;
+    bool failed_without_memory_ = false;
+};
+
+/// What collects events to run them together: a batch.
+///
+/// Threads: every member from any thread.
+class Collector {
+public:
+    Collector() = default;
+    Collector(const Collector&) = delete;
+    Collector& operator=(const Collector&) = delete;
+    virtual ~Collector() = default;
+
+    /// Something collected: the event itself if nobody else has a share in it, or its part of a settlement.
+    struct Item {
+        Event event;
+        Settlement::Part* part = nullptr; // not null: `event` is a copy, the settlement's is the one that counts
+        Kind kind = Kind::event;
+        int attempt = 1;
+    };
+
+    /// Adds; waits while a slow batch has twice its size. False if the collector is closed: the item is untouched then.
+    [[nodiscard]] virtual bool add(Seat& seat, Subscriber& subscriber, Item&& item) = 0;
+    /// Asks for a run of what there is; true if there was something.
+    virtual bool flush() noexcept = 0;
+    /// Runs what there is on this thread, after the runs under way, and takes nothing more.
+    virtual void finish(Seat& seat) noexcept = 0;
+    /// Gives up what there is: each event is abandoned. Takes nothing more.
+    virtual void give_up(Seat& seat) noexcept = 0;
+};
+
+} // namespace gossip::detail

@@ -1,0 +1,284 @@
+// The ends of events: at once, or when the last open end is closed; redelivery and dead letters.
+#pragma once
+
+#include <gossip/core/errors.hpp>
+#include <gossip/core/guard.hpp>
+#include <gossip/core/random.hpp>
+#include <gossip/dispatch/engine.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+
+namespace gossip::detail {
+
+class RedeliveryTask final : public Task {
+public:
+    explicit RedeliveryTask(Settlement::Part& part) noexcept : part_(part) {}
+    void run(Engine& engine, Seat& seat) noexcept override { engine.run_part(seat, part_, false); }
+    void give_up(Engine&, Seat& seat) noexcept override {
+        part_.home->add_failure(*part_.subscriber, part_.attempt - 1, part_.last.error());
+        part_.home->close(seat, part_.holds_key);
+    }
+    [[nodiscard]] bool belongs_to(const Subscriber& subscriber) const noexcept override {
+        return part_.subscriber.get() == &subscriber;
+    }
+
+private:
+    Settlement::Part& part_;
+};
+
+class LetterTask final : public Task {
+public:
+    explicit LetterTask(DeadLetter letter) : event_(dead_letter, std::move(letter)) {}
+    void run(Engine& engine, Seat& seat) noexcept override { engine.run_event(seat, *innermost, event_, Kind::letter); }
+    void give_up(Engine& engine, Seat& seat) noexcept override { engine.abandon(seat, event_, Kind::letter); }
+
+private:
+    Event event_;
+};
+
+inline std::chrono::system_clock::time_point wall_time(std::int64_t ns) noexcept {
+    return std::chrono::system_clock::time_point(
+        std::chrono::duration_cast<std::chrono::system_clock::duration>(std::chrono::nanoseconds(ns)));
+}
+
+inline void Engine::report(const Error& error, const Event& event, SubscriptionId id, std::string_view name,
+                           bool letter) noexcept {
+    if (settings_.on_error) {
+        // What an error hook throws has nobody left to be told.
+        static_cast<void>(guard([&] { settings_.on_error(ErrorReport{error, event, id, name, letter}); }).ok());
+    }
+}
+
+inline void Engine::drop(Seat& seat, const Event& event) noexcept {
+    if (settings_.on_drop) {
+        if (const Result told = guard([&] { settings_.on_drop(event, DropReason::overflow); }); !told) {
+            report(told.error(), event, {}, {}, false);
+        }
+    }
+    seat.ledger.add(Tally::dropped);
+}
+
+inline void Engine::abandon(Seat& seat, const Event& event, Kind kind) noexcept {
+    if (kind == Kind::letter) {
+        seat.ledger.add(Tally::dead_letters_abandoned);
+        open_letters_.fetch_sub(1, std::memory_order_seq_cst); // [letters] after its counter
+        return;
+    }
+    if (settings_.on_drop) {
+        if (const Result told = guard([&] { settings_.on_drop(event, DropReason::abandoned); }); !told) {
+            report(told.error(), event, {}, {}, false);
+        }
+    }
+    seat.ledger.add(Tally::abandoned);
+}
+
+inline void Engine::end(Seat& seat, Event& event, Kind kind, std::vector<Failure>& failures, std::int64_t begun_ns) noexcept {
+    if (failures.empty()) {
+        if (kind == Kind::letter) {
+            open_letters_.fetch_sub(1, std::memory_order_seq_cst); // [letters] it has been read
+        } else {
+            seat.ledger.add(Tally::handled);
+        }
+        return;
+    }
+    if (kind == Kind::letter) {
+        for (const Failure& failure : failures) {
+            report(failure.error, event, failure.subscription, failure.name, true);
+        }
+        seat.ledger.add(Tally::dead_letters_failed);
+        open_letters_.fetch_sub(1, std::memory_order_seq_cst); // [letters] after its counter
+        return;
+    }
+    std::unique_ptr<Task> letter;
+    if (kind == Kind::event) {
+        const Failure& first = failures.front();
+        report(first.error, event, first.subscription, first.name, false);
+        if (registry_.heard(dead_letter.type())) {
+            const std::int64_t now = stamp();
+            const Result made = guard([&] {
+                DeadLetter content{event, first.error, first.attempts, first.name, failures,
+                                   wall_time(begun_ns == 0 ? now : begun_ns), wall_time(now)};
+                letter = std::make_unique<LetterTask>(std::move(content));
+            });
+            if (!made) {
+                report(made.error(), event, {}, {}, true);
+            }
+        }
+    }
+    if (letter != nullptr) {
+        open_letters_.fetch_add(1, std::memory_order_seq_cst); // [letters] before the end of the event that it is about
+        seat.ledger.add(Tally::dead_letters);
+    }
+    seat.ledger.add(Tally::failed);
+    if (letter != nullptr) {
+        enqueue(std::move(letter));
+    }
+}
+
+inline bool Engine::wants_redelivery(const Subscriber& subscriber, int attempt, const Error& error) const noexcept {
+    const Redelivery& policy = subscriber.options.redelivery;
+    if (attempt >= policy.attempts || is_fatal(error) || is_validation(error) ||
+        !subscriber.active.load(std::memory_order_acquire) ||             // [running] not for one that has ended
+        no_more_redeliveries_.load(std::memory_order_acquire)) {          // [giving_up] not while the bus ends
+        return false;
+    }
+    bool wanted = true;
+    if (policy.when) {
+        const Result asked = guard([&] { wanted = policy.when(error); });
+        return asked.ok() && wanted;
+    }
+    return wanted;
+}
+
+/// The delay before attempt number `attempt` (2 and more).
+inline std::int64_t redelivery_delay(const Redelivery& policy, int attempt) noexcept {
+    const double longest = static_cast<double>(policy.max_delay.count());
+    double delay = static_cast<double>(policy.first_delay.count()) * std::pow(policy.growth, attempt - 2);
+    delay = delay < longest ? delay : longest;
+    delay -= delay * policy.jitter * random_fraction();
+    return delay > 0 ? static_cast<std::int64_t>(delay) : 0;
+}
+
+inline bool Engine::redeliver(Settlement::Part& part, const Error& error) noexcept {
+    part.last = error;
+    ++part.attempt;
+    const std::int64_t delay = redelivery_delay(part.subscriber->options.redelivery, part.attempt);
+    const Result scheduled = guard([&] { schedule(saturated_add(now(), delay), std::make_unique<RedeliveryTask>(part)); });
+    if (!scheduled) {
+        --part.attempt;
+        return false;
+    }
+    Seat& seat = seats_.sit_down();
+    seat.ledger.add(Tally::redelivered);
+    SeatTable::stand_up(seat);
+    return true;
+}
+
+inline void Engine::link(Settlement& settlement) noexcept {
+    const std::lock_guard lock(open_mutex_);
+    settlement.next = open_;
+    if (open_ != nullptr) {
+        open_->previous = &settlement;
+    }
+    open_ = &settlement;
+}
+inline void Engine::unlink(Settlement& settlement) noexcept {
+    const std::lock_guard lock(open_mutex_);
+    (settlement.previous == nullptr ? open_ : settlement.previous->next) = settlement.next;
+    if (settlement.next != nullptr) {
+        settlement.next->previous = settlement.previous;
+    }
+}
+
+inline void Engine::settle_item(Seat& seat, Collector::Item& item, Subscriber& subscriber, Result result) noexcept {
+    if (item.part != nullptr) {
+        item.part->home->settle(seat, *item.part, std::move(result));
+        return;
+    }
+    std::vector<Failure> failures;
+    if (!result) {
+        const Error error = result.error();
+        if (item.kind == Kind::event && wants_redelivery(subscriber, item.attempt, error)) {
+            Settlement* home = nullptr;
+            Settlement::Part* part = nullptr;
+            const Result opened = guard([&] {
+                auto made = std::make_unique<Settlement>(shared_from_this(), item.event, item.kind, stamp());
+                part = &made->open(subscriber, item.attempt, false);
+                home = made.release();
+            });
+            if (opened) {
+                link(*home);
+                home->settle(seat, *part, error);
+                home->close(seat, false);
+                return;
+            }
+        }
+        failures.push_back(Failure{error, subscriber.id, subscriber.options.name, item.attempt});
+    }
+    end(seat, item.event, item.kind, failures, 0);
+}
+
+inline Settlement::Settlement(std::shared_ptr<Engine> engine, Event event, Kind kind, std::int64_t begun_ns)
+    : engine_(std::move(engine)), event_(std::move(event)), kind_(kind), begun_ns_(begun_ns) {}
+
+inline Settlement::Part& Settlement::open(Subscriber& subscriber, int attempt, bool holds_key) {
+    auto part = std::make_unique<Part>(Part{this, Ref<Subscriber>::share(&subscriber), attempt, holds_key});
+    const std::lock_guard lock(mutex_);
+    parts_.push_back(std::move(part));
+    open_.fetch_add(1, std::memory_order_relaxed); // relaxed: the caller holds an open end already
+    if (holds_key) {
+        open_for_key_.fetch_add(1, std::memory_order_relaxed); // relaxed: the same
+    }
+    return *parts_.back();
+}
+
+inline void Settlement::resolve(void* who, Result result) noexcept {
+    const std::shared_ptr<Engine> engine = engine_; // the last end may delete this
+    Seat& seat = engine->seats().sit_down();
+    {
+        const FrameScope frame(engine.get(), seat);
+        settle(seat, *static_cast<Part*>(who), std::move(result));
+    }
+    SeatTable::stand_up(seat);
+    engine->tell_drainers();
+}
+
+inline void Settlement::settle(Seat& seat, Part& part, Result result) noexcept {
+    if (!result) {
+        const Error error = result.error();
+        if (kind_ != Kind::sync && engine_->wants_redelivery(*part.subscriber, part.attempt, error) &&
+            engine_->redeliver(part, error)) {
+            return;
+        }
+        add_failure(*part.subscriber, part.attempt, error);
+    }
+    close(seat, part.holds_key);
+}
+
+inline void Settlement::add_failure(const Subscriber& subscriber, int attempt, const Error& error) noexcept {
+    Failure failure{error, subscriber.id, {}, attempt};
+    if (!guard([&] { failure.name = subscriber.options.name; })) {
+        failure.name.clear();
+    }
+    add_failure(std::move(failure));
+}
+inline void Settlement::add_failure(Failure failure) noexcept {
+    const std::lock_guard lock(mutex_);
+    if (!guard([&] { failures_.push_back(std::move(failure)); })) {
+        failed_without_memory_ = true;
+    }
+}
+
+inline void Settlement::close(Seat& seat, bool holds_key) noexcept {
+    if (holds_key && open_for_key_.fetch_sub(1, std::memory_order_acq_rel) == 1 && // [closed] after all that held it
+        kind_ == Kind::event && event_.has_key()) {
+        engine_->let_go_of_key(event_);
+    }
+    if (open_.fetch_sub(1, std::memory_order_acq_rel) == 1) { // [closed] after all others
+        const std::shared_ptr<Engine> engine = engine_;
+        engine->unlink(*this);
+        if (!ended_.exchange(true, std::memory_order_acq_rel)) { // [closed] unless it was abandoned
+            end(seat);
+        }
+        delete this;
+    }
+}
+
+inline void Settlement::end(Seat& seat) noexcept {
+    if (failed_without_memory_ && failures_.empty()) {
+        std::vector<Failure> lost;
+        if (guard([&] { lost.push_back(Failure{errors::out_of_memory}); })) {
+            engine_->end(seat, event_, kind_, lost, begun_ns_);
+            return;
+        }
+    }
+    if (kind_ == Kind::sync && !failures_.empty()) {
+        const Failure& first = failures_.front(); // its caller has gone, or has been told already
+        engine_->report(first.error, event_, first.subscription, first.name, false);
+    }
+    engine_->end(seat, event_, kind_, failures_, begun_ns_);
+}
+
+} // namespace gossip::detail

@@ -1,0 +1,231 @@
+// Waiting for quiet, and the end of the bus.
+#pragma once
+
+#include <gossip/core/guard.hpp>
+#include <gossip/dispatch/engine.hpp>
+
+#include <chrono>
+
+namespace gossip::detail {
+
+/// Real time, whatever the bus's clock says: deadlines of drain and shutdown are the caller's patience.
+class Patience {
+public:
+    explicit Patience(std::optional<std::chrono::nanoseconds> timeout) noexcept
+        : until_(timeout ? saturated_add(platform::monotonic_ns(), timeout->count()) : far_future) {}
+
+    [[nodiscard]] std::int64_t left() const noexcept {
+        if (until_ == far_future) {
+            return far_future;
+        }
+        const std::int64_t left = until_ - platform::monotonic_ns();
+        return left < 0 ? 0 : left;
+    }
+    [[nodiscard]] bool over() const noexcept { return left() == 0; }
+
+private:
+    std::int64_t until_;
+};
+
+/// True if at some moment during the call nothing was in flight but `own_events` and `own_letters`.
+/// The ends are read first, then the open dead letters, then the beginnings: each end was counted after its beginning, and
+/// each dead letter before the end of its event, so what is equal here was equal when the dead letters were read.
+inline bool Engine::is_quiet(std::uint64_t own_events, std::uint64_t own_letters) const noexcept {
+    std::uint64_t ended = 0;
+    seats_.for_each([&ended](const Seat& seat) { ended += seat.ledger.ended(); });
+    if (open_letters_.load(std::memory_order_seq_cst) != own_letters) { // [letters]
+        return false;
+    }
+    std::uint64_t accepted = inbox_.accepted();
+    seats_.for_each([&accepted](const Seat& seat) { accepted += seat.ledger.of(Tally::accepted); });
+    return accepted - ended == own_events;
+}
+
+inline bool Engine::somebody_runs() const noexcept {
+    bool running = false;
+    const void* const me = this_thread();
+    seats_.for_each([&](const Seat& seat) {
+        running = running || (seat.current.load(std::memory_order_acquire) != nullptr && // [running]
+                              seat.thread.load(std::memory_order_relaxed) != me);        // relaxed: stored before `current`
+    });
+    return running;
+}
+
+/// One round of the caller's own work; false if there was nothing to do.
+inline bool Engine::pump() {
+    const Totals before = totals();
+    const std::size_t tasks = tasks_.size();
+    const bool due = until_due() == 0;
+    const std::size_t done = poll(~std::size_t{0});
+    return done != 0 || tasks != 0 || due || totals().ended() != before.ended();
+}
+
+inline bool Engine::drain(std::chrono::nanoseconds timeout) {
+    const Patience patience(timeout);
+    std::uint64_t events = 0;
+    std::uint64_t letters = 0;
+    for (const Frame* frame = innermost; frame != nullptr; frame = frame->outer) {
+        if (frame->engine == this) {
+            events += frame->events;
+            letters += frame->letters;
+        }
+    }
+    WaitQueue::Waiter waiter;
+    bool quiet = false;
+    for (;;) {
+        drainers_.join(waiter);
+        registry_.fence().heavy(); // [drained] whoever ends something from here on sees that we wait
+        quiet = is_quiet(events, letters);
+        if (quiet || patience.over()) {
+            break;
+        }
+        if (pumped_) {
+            if (pump()) {
+                continue;
+            }
+            if (!has_work() && !somebody_runs()) {
+                quiet = is_quiet(events, letters);
+                break; // what is left waits for a time, or for others
+            }
+        }
+        const std::int64_t left = patience.left();
+        drainers_.park(waiter, left == far_future ? -1 : left);
+    }
+    drainers_.leave(waiter);
+    return quiet;
+}
+
+inline std::size_t Engine::flush() {
+    std::size_t flushed = 0;
+    for (const Ref<Subscriber>& member : registry_.members()) {
+        std::vector<std::shared_ptr<Collector>> collectors;
+        {
+            const std::lock_guard lock(member->mutex);
+            collectors = member->collectors;
+        }
+        for (const std::shared_ptr<Collector>& collector : collectors) {
+            flushed += collector->flush() ? 1 : 0;
+        }
+    }
+    return flushed;
+}
+
+/// Redeliveries that wait for their time are not waited for: they become dead letters. False if there were none.
+inline bool Engine::end_redeliveries(Seat& seat) noexcept {
+    no_more_redeliveries_.store(true, std::memory_order_seq_cst); // [giving_up]
+    bool any = false;
+    const auto waits = [](const std::unique_ptr<Task>& task) { return task->holds_event(); };
+    static_cast<void>(guard([&] {
+                          for (std::unique_ptr<Task>& task : timers_.take_if(waits)) {
+                              task->give_up(*this, seat);
+                              any = true;
+                          }
+                      }).ok());
+    return any;
+}
+
+/// Past the deadline: all that has not begun, and all whose end is open, is abandoned. The workers have been joined.
+inline void Engine::give_up_everything(Seat& seat) noexcept {
+    TakenEvent event;
+    while (inbox_.take_any(event)) {
+        abandon(seat, *event, Kind::event);
+        event.reset();
+    }
+    for (const Ref<Subscriber>& member : registry_.members()) {
+        std::vector<std::shared_ptr<Collector>> collectors;
+        {
+            const std::lock_guard lock(member->mutex);
+            collectors.swap(member->collectors);
+        }
+        for (const std::shared_ptr<Collector>& collector : collectors) {
+            collector->give_up(seat);
+        }
+    }
+    for (;;) { // each open end is still held by somebody, who frees the block; its event ends here
+        Settlement* open = nullptr;
+        {
+            const std::lock_guard lock(open_mutex_);
+            for (open = open_; open != nullptr && !open->abandon(); open = open->next) {
+            }
+            if (open == nullptr) {
+                break;
+            }
+            seat.ledger.add(open->kind() == Kind::letter ? Tally::dead_letters_abandoned : Tally::abandoned);
+            if (open->kind() == Kind::letter) {
+                open_letters_.fetch_sub(1, std::memory_order_seq_cst); // [letters] after its counter
+            }
+        }
+    }
+    static_cast<void>(end_redeliveries(seat));
+    while (const std::unique_ptr<Task> task = tasks_.pop()) {
+        task->give_up(*this, seat);
+    }
+}
+
+inline bool Engine::shutdown(std::optional<std::chrono::nanoseconds> timeout) {
+    inbox_.close();
+    if (inside(this)) {
+        return false; // whoever calls from outside waits for this very processor, among others
+    }
+    const Patience patience(timeout);
+    const std::lock_guard lock(shutdown_mutex_);
+    if (complete()) {
+        return true;
+    }
+    Seat& seat = seats_.sit_down();
+    {
+        FrameScope scope(this, seat);
+        const auto unborn = [](const std::unique_ptr<Task>& task) { return !task->holds_event(); };
+        static_cast<void>(guard([&] { seat.ledger.add(Tally::cancelled, timers_.take_if(unborn).size()); }).ok());
+
+        constexpr std::int64_t look_again_ns = 10'000'000;
+        WaitQueue::Waiter waiter;
+        bool in_time = true;
+        for (;;) {
+            drainers_.join(waiter);
+            registry_.fence().heavy(); // [drained] whoever ends something from here on sees that we wait
+            if (is_quiet(0, 0) && !somebody_runs()) {
+                break;
+            }
+            if (patience.over()) {
+                in_time = false;
+                break;
+            }
+            if (pumped_ && pump()) {
+                continue;
+            }
+            if (!has_work() && until_due() != 0 && !somebody_runs()) {
+                if (flush() != 0 || end_redeliveries(seat)) {
+                    continue;
+                }
+            }
+            const std::int64_t left = patience.left();
+            drainers_.park(waiter, left < look_again_ns ? left : look_again_ns);
+        }
+        drainers_.leave(waiter);
+        if (!in_time) {
+            giving_up_.store(true, std::memory_order_seq_cst); // [giving_up]
+            no_more_redeliveries_.store(true, std::memory_order_seq_cst); // [giving_up]
+            inbox_.raise(Inbox::tasks_bit); // ends the runs of the workers at the event that they are in
+            stop_.request_stop();
+        }
+        pool_.stop();
+        while (somebody_runs()) { // publish_sync, poll, or a batch, on a thread of the user's
+            drainers_.join(waiter);
+            drainers_.park(waiter, look_again_ns);
+        }
+        drainers_.leave(waiter);
+        if (!in_time) {
+            give_up_everything(seat);
+        }
+        stop_.request_stop();
+        complete_.store(true, std::memory_order_release); // [giving_up] the counters are final
+    }
+    SeatTable::stand_up(seat);
+    if (settings_.clock != nullptr) {
+        settings_.clock->detach(*this);
+    }
+    return true;
+}
+
+} // namespace gossip::detail

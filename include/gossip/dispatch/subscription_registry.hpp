@@ -1,0 +1,331 @@
+#pragma once
+
+#include <gossip/core/event.hpp>
+#include <gossip/core/event_access.hpp>
+#include <gossip/core/event_type.hpp>
+#include <gossip/dispatch/seat.hpp>
+#include <gossip/dispatch/subscriber.hpp>
+#include <gossip/platform.hpp>
+
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <new>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace gossip::detail {
+
+// Edges: each name stands at both of its ends in the code
+//   [listed]    a list's publication (seq_cst)    happens before  protect's load(acquire)
+//   [named]     an entry's publication (release)  happens before  find's load(acquire)
+//   [hazard]    protect's store, the light half of a fence, and its second look at the list  are ordered with
+//               a list's replacement, the heavy half, and collect's look at the hazards: at least one sees the other
+
+/// The processors of one name, in the order in which they run. Immutable.
+struct ProcessorList {
+    struct Entry {
+        Processor::Invoke invoke;
+        void* state;
+        Subscriber* subscriber;
+        bool plain; // no filter, no limit
+    };
+    std::vector<Entry> entries;
+    std::vector<Ref<Subscriber>> owners;
+};
+
+struct TopicEntry {
+    explicit TopicEntry(EventType name) noexcept : type(std::move(name)) {}
+    EventType type;
+    std::atomic<const ProcessorList*> list{nullptr}; // null: nobody listens
+};
+
+/// Who listens to what: a name to an immutable list of processors, replaced whole on every change. Patterns are matched
+/// when somebody subscribes or a name is seen for the first time, never per event.
+///
+/// Threads: every member from any thread. `find` and `protect` take no lock for a name that has been seen.
+/// Cost:    find is one hash probe, protect two loads and a store; subscribing is O(names that it concerns). A name that
+///          was published once is remembered (some 100 bytes) up to `most_names`; beyond that it is matched per event.
+/// Stalls:  changes wait for each other; no user code runs under the lock.
+/// Owns:    the subscriptions. A list that somebody uses lives until a later `collect`.
+/// Errors:  add throws std::bad_alloc and leaves everything as it was.
+class SubscriptionRegistry {
+public:
+    static constexpr std::size_t most_names = 65'536;
+
+    SubscriptionRegistry() : table_(new Table(64)) {}
+    SubscriptionRegistry(const SubscriptionRegistry&) = delete;
+    SubscriptionRegistry& operator=(const SubscriptionRegistry&) = delete;
+    ~SubscriptionRegistry() {
+        for (const auto& entry : entries_) {
+            delete entry->list.load(std::memory_order_relaxed); // relaxed: nobody else is left
+        }
+        for (const ProcessorList* list : retired_) {
+            delete list;
+        }
+    }
+
+    [[nodiscard]] SubscriptionId next_id() noexcept {
+        return SubscriptionId{ids_.fetch_add(1, std::memory_order_relaxed) + 1}; // relaxed: only unlike each other
+    }
+
+    void add(Ref<Subscriber> subscriber, std::vector<EventType> names, std::vector<Pattern> patterns) {
+        const std::lock_guard lock(mutex_);
+        for (const EventType& name : names) {
+            enter(name);
+        }
+        members_.push_back(Member{std::move(subscriber), std::move(names), std::move(patterns)});
+        try {
+            rebuild(members_.back());
+        } catch (const std::bad_alloc&) {
+            members_.pop_back();
+            throw;
+        }
+        live_.store(members_.size(), std::memory_order_relaxed); // relaxed: statistics
+    }
+
+    /// Takes the subscription off all lists; null if there is none of that id. Runs may still be under way.
+    [[nodiscard]] Ref<Subscriber> remove(SubscriptionId id) {
+        const std::lock_guard lock(mutex_);
+        const auto found = std::find_if(members_.begin(), members_.end(),
+                                        [id](const Member& member) { return member.subscriber->id == id; });
+        if (found == members_.end()) {
+            return {};
+        }
+        Member gone = std::move(*found);
+        members_.erase(found);
+        gone.subscriber->active.store(false, std::memory_order_seq_cst); // [hazard] lists in use pass it over
+        live_.store(members_.size(), std::memory_order_relaxed);         // relaxed: statistics
+        try {
+            rebuild(gone);
+        } catch (const std::bad_alloc&) {
+            // Inactive is enough: the lists that still name it pass it over, and go with the next change.
+        }
+        return std::move(gone.subscriber);
+    }
+
+    [[nodiscard]] bool contains(SubscriptionId id) const {
+        const std::lock_guard lock(mutex_);
+        return std::any_of(members_.begin(), members_.end(),
+                           [id](const Member& member) { return member.subscriber->id == id; });
+    }
+    [[nodiscard]] std::size_t size() const noexcept {
+        return live_.load(std::memory_order_relaxed); // relaxed: statistics
+    }
+    [[nodiscard]] std::vector<Ref<Subscriber>> members() const {
+        const std::lock_guard lock(mutex_);
+        std::vector<Ref<Subscriber>> all;
+        all.reserve(members_.size());
+        for (const Member& member : members_) {
+            all.push_back(member.subscriber);
+        }
+        return all;
+    }
+
+    /// The processors for `event`, protected by the seat until its hazard is cleared; null if there are none.
+    /// `stray` keeps the list of a name that is not remembered.
+    [[nodiscard]] const ProcessorList* protect(Seat& seat, const Event& event,
+                                               std::unique_ptr<const ProcessorList>& stray) {
+        const std::uint64_t hash = EventAccess::name_hash(event);
+        const std::string_view name = EventAccess::name(event);
+        const TopicEntry* entry = seat.latest;
+        if (entry == nullptr || entry->type.hash() != hash || entry->type.name() != name) [[unlikely]] {
+            entry = find(hash, name);
+            if (entry == nullptr) {
+                entry = meet(event.type(), stray);
+                if (entry == nullptr) {
+                    return stray.get();
+                }
+            }
+            seat.latest = entry;
+        }
+        return protect(seat, *entry);
+    }
+
+    [[nodiscard]] const ProcessorList* protect(Seat& seat, const TopicEntry& entry) const noexcept {
+        const ProcessorList* list = entry.list.load(std::memory_order_acquire); // [listed]
+        while (list != nullptr) {
+            seat.hazard.store(list, std::memory_order_release); // [hazard]
+            fence_.light();
+            const ProcessorList* const again = entry.list.load(std::memory_order_acquire); // [listed] [hazard]
+            if (again == list) {
+                break;
+            }
+            list = again;
+        }
+        return list;
+    }
+    static void unprotect(Seat& seat) noexcept {
+        seat.hazard.store(nullptr, std::memory_order_release); // [hazard] the list has been read
+    }
+
+    /// Whether anybody listens to that name.
+    [[nodiscard]] bool heard(const EventType& type) const noexcept {
+        const TopicEntry* const entry = find(type.hash(), type.name());
+        return entry != nullptr && entry->list.load(std::memory_order_acquire) != nullptr; // [listed] as of now
+    }
+
+    [[nodiscard]] const platform::AsymmetricFence& fence() const noexcept { return fence_; }
+
+    [[nodiscard]] bool has_retired() const noexcept {
+        return has_retired_.load(std::memory_order_relaxed); // relaxed: a hint, looked at again and again
+    }
+    /// Frees the lists that nobody uses any more. Processors may be destroyed here: no lock is held meanwhile.
+    void collect(const SeatTable& seats) {
+        std::vector<const ProcessorList*> free;
+        {
+            const std::lock_guard lock(mutex_);
+            if (retired_.empty()) {
+                return;
+            }
+            fence_.heavy(); // [hazard]
+            std::vector<const void*> used;
+            seats.for_each([&used](const Seat& seat) {
+                if (const void* const list = seat.hazard.load(std::memory_order_acquire)) { // [hazard]
+                    used.push_back(list);
+                }
+            });
+            const auto idle = std::partition(retired_.begin(), retired_.end(), [&used](const ProcessorList* list) {
+                return std::find(used.begin(), used.end(), list) != used.end();
+            });
+            free.assign(idle, retired_.end());
+            retired_.erase(idle, retired_.end());
+            has_retired_.store(!retired_.empty(), std::memory_order_relaxed); // relaxed: a hint
+        }
+        for (const ProcessorList* list : free) {
+            delete list;
+        }
+    }
+
+private:
+    struct Member {
+        Ref<Subscriber> subscriber;
+        std::vector<EventType> names;
+        std::vector<Pattern> patterns;
+
+        [[nodiscard]] bool wants(const EventType& type) const {
+            return std::find(names.begin(), names.end(), type) != names.end() ||
+                   std::any_of(patterns.begin(), patterns.end(), [&type](const Pattern& p) { return p.matches(type); });
+        }
+    };
+
+    /// An open hash table of entries, replaced by a larger one; the old ones stay until the end, readable.
+    struct Table {
+        explicit Table(std::size_t size) : mask(size - 1), cells(new std::atomic<const TopicEntry*>[size]) {
+            for (std::size_t i = 0; i < size; ++i) {
+                cells[i].store(nullptr, std::memory_order_relaxed); // relaxed: nobody knows the table yet
+            }
+        }
+        std::size_t mask;
+        std::unique_ptr<std::atomic<const TopicEntry*>[]> cells;
+        std::unique_ptr<Table> older;
+
+        void put(const TopicEntry* entry) noexcept {
+            std::size_t i = entry->type.hash() & mask;
+            while (cells[i].load(std::memory_order_relaxed) != nullptr) { // relaxed: written under the lock that we hold
+                i = (i + 1) & mask;
+            }
+            cells[i].store(entry, std::memory_order_release); // [named]
+        }
+    };
+
+    [[nodiscard]] const TopicEntry* find(std::uint64_t hash, std::string_view name) const noexcept {
+        const Table& table = *current_.load(std::memory_order_acquire); // [named]
+        for (std::size_t i = hash & table.mask;; i = (i + 1) & table.mask) {
+            const TopicEntry* const entry = table.cells[i].load(std::memory_order_acquire); // [named]
+            if (entry == nullptr || (entry->type.hash() == hash && entry->type.name() == name)) {
+                return entry;
+            }
+        }
+    }
+
+    /// A name that `find` doesn't know: it is remembered, or, if there are too many, matched for this once.
+    [[gnu::noinline]] const TopicEntry* meet(const EventType& type, std::unique_ptr<const ProcessorList>& stray) {
+        const std::lock_guard lock(mutex_);
+        if (entries_.size() < most_names) {
+            return &enter(type);
+        }
+        stray = make_list(type);
+        return nullptr;
+    }
+
+    /// The entry of that name, made if there is none. Under the lock.
+    TopicEntry& enter(const EventType& type) {
+        if (const TopicEntry* const known = find(type.hash(), type.name())) {
+            return const_cast<TopicEntry&>(*known);
+        }
+        auto list = make_list(type);
+        if ((entries_.size() + 1) * 2 > table_->mask + 1) {
+            auto larger = std::make_unique<Table>((table_->mask + 1) * 2);
+            for (const auto& entry : entries_) {
+                larger->put(entry.get());
+            }
+            larger->older = std::move(table_);
+            table_ = std::move(larger);
+            current_.store(table_.get(), std::memory_order_release); // [named]
+        }
+        entries_.push_back(std::make_unique<TopicEntry>(type));
+        entries_.back()->list.store(list.release(), std::memory_order_seq_cst); // [listed]
+        table_->put(entries_.back().get());
+        return *entries_.back();
+    }
+
+    [[nodiscard]] std::unique_ptr<const ProcessorList> make_list(const EventType& type) const {
+        std::unique_ptr<ProcessorList> list;
+        for (const Member& member : members_) {
+            if (member.wants(type)) {
+                if (list == nullptr) {
+                    list = std::make_unique<ProcessorList>();
+                }
+                list->owners.push_back(member.subscriber);
+            }
+        }
+        if (list != nullptr) {
+            std::stable_sort(list->owners.begin(), list->owners.end(),
+                             [](const Ref<Subscriber>& a, const Ref<Subscriber>& b) {
+                                 return a->options.priority > b->options.priority;
+                             });
+            list->entries.reserve(list->owners.size());
+            for (const Ref<Subscriber>& owner : list->owners) {
+                list->entries.push_back({owner->processor.invoke(), owner->processor.state(), owner.get(),
+                                         owner->limit == nullptr && !owner->options.filter});
+            }
+        }
+        return list;
+    }
+
+    /// Replaces the lists of all names that `changed` wants. Under the lock. Either all or, on bad_alloc, none.
+    void rebuild(const Member& changed) {
+        std::vector<std::pair<TopicEntry*, std::unique_ptr<const ProcessorList>>> fresh;
+        for (const auto& entry : entries_) {
+            if (changed.wants(entry->type)) {
+                fresh.emplace_back(entry.get(), make_list(entry->type));
+            }
+        }
+        retired_.reserve(retired_.size() + fresh.size());
+        for (auto& [entry, list] : fresh) {
+            const ProcessorList* const old = entry->list.exchange(list.release(), std::memory_order_seq_cst); // [listed] [hazard]
+            if (old != nullptr) {
+                retired_.push_back(old);
+            }
+        }
+        has_retired_.store(!retired_.empty(), std::memory_order_relaxed); // relaxed: a hint
+    }
+
+    const platform::AsymmetricFence fence_;
+    mutable std::mutex mutex_;
+    std::unique_ptr<Table> table_;
+    std::atomic<const Table*> current_{table_.get()};
+    std::vector<std::unique_ptr<TopicEntry>> entries_;
+    std::vector<Member> members_;
+    std::vector<const ProcessorList*> retired_;
+    std::atomic<bool> has_retired_{false};
+    std::atomic<std::uint64_t> ids_{0};
+    std::atomic<std::size_t> live_{0};
+};
+
+} // namespace gossip::detail

@@ -1,0 +1,68 @@
+// What a user's tests want.
+#pragma once
+
+#include <gossip/core/clock.hpp>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <vector>
+
+namespace gossip::testing {
+
+/// A clock that stands still until it is told otherwise: timers, retries and batches without a single sleep.
+///
+/// Threads: every member from any thread. Order: what `advance` has made due is served by the bus's workers, or by the next
+/// `poll` or `drain`.
+class ManualClock final : public Clock {
+public:
+    /// The wall clock starts at `start`, the steady one at an hour.
+    explicit ManualClock(std::chrono::system_clock::time_point start = std::chrono::system_clock::time_point{
+                             std::chrono::hours{24 * 365 * 50}})
+        : wall_start_(start) {}
+
+    void advance(std::chrono::nanoseconds by) {
+        elapsed_.fetch_add(by.count(), std::memory_order_seq_cst); // [moved] before those who wait are told to look
+        const std::lock_guard lock(mutex_);
+        const std::vector<ClockListener*> listeners = listeners_;
+        for (ClockListener* const listener : listeners) {
+            if (std::find(listeners_.begin(), listeners_.end(), listener) != listeners_.end()) {
+                listener->clock_moved(); // under the lock: detach waits for it
+            }
+        }
+    }
+
+    [[nodiscard]] std::chrono::nanoseconds steady() const noexcept override {
+        return std::chrono::hours{1} + elapsed();
+    }
+    [[nodiscard]] std::chrono::system_clock::time_point wall() const noexcept override {
+        return wall_start_ + std::chrono::duration_cast<std::chrono::system_clock::duration>(elapsed());
+    }
+    [[nodiscard]] bool manual() const noexcept override { return true; }
+
+    void attach(ClockListener& listener) override {
+        const std::lock_guard lock(mutex_);
+        listeners_.push_back(&listener);
+    }
+    void detach(ClockListener& listener) noexcept override {
+        const std::lock_guard lock(mutex_);
+        listeners_.erase(std::remove(listeners_.begin(), listeners_.end(), &listener), listeners_.end());
+    }
+
+private:
+    [[nodiscard]] std::chrono::nanoseconds elapsed() const noexcept {
+        return std::chrono::nanoseconds(elapsed_.load(std::memory_order_seq_cst)); // [moved]
+    }
+
+    // Edges: each name stands at both of its ends in the code
+    //   [moved]  advance's addition (seq_cst) happens before whoever is told of it reads the time
+
+    const std::chrono::system_clock::time_point wall_start_;
+    std::atomic<std::int64_t> elapsed_{0};
+    std::mutex mutex_;
+    std::vector<ClockListener*> listeners_; // under mutex_
+};
+
+} // namespace gossip::testing
