@@ -4,69 +4,11 @@
 #include <gossip/core/errors.hpp>
 #include <gossip/core/guard.hpp>
 #include <gossip/dispatch/engine.hpp>
+#include <gossip/dispatch/run.hpp>
 
 #include <optional>
 
 namespace gossip::detail {
-
-/// One event in one worker's hands: the host of the contexts that its processors get.
-class Run final : public ContextHost {
-public:
-    Run(Engine& engine, Seat& seat, Event& event, Kind kind) noexcept
-        : engine_(engine), seat_(seat), event_(event), kind_(kind) {}
-
-    Deferral defer() override { return make_deferral(true); }
-    [[nodiscard]] std::shared_ptr<void> stop_at(std::int64_t due_ns, std::stop_source source) override {
-        return engine_.stop_at(due_ns, std::move(source));
-    }
-    [[nodiscard]] std::stop_token stop_token() const override { return engine_.stop_token_; }
-    [[nodiscard]] bool stop_requested() const noexcept override { return engine_.stop_token_.stop_requested(); }
-    [[nodiscard]] Clock* clock() const noexcept override { return engine_.settings_.clock; }
-
-    /// The running processor is a batch: the event goes to `collector` when all processors have run.
-    void collect(std::shared_ptr<Collector> collector) {
-        collecting_.push_back({std::move(collector), Ref<Subscriber>::share(subscriber_), attempt_});
-    }
-    [[nodiscard]] Subscriber& subscriber() const noexcept { return *subscriber_; }
-    [[nodiscard]] Engine& engine() const noexcept { return engine_; }
-
-private:
-    friend class Engine;
-
-    struct Collecting {
-        std::shared_ptr<Collector> collector;
-        Ref<Subscriber> subscriber;
-        int attempt;
-    };
-    struct Failed {
-        Subscriber* subscriber; // in a list that the seat protects, or held by a part
-        Error error;
-    };
-
-    Deferral make_deferral(bool holds_key) {
-        Settlement& home = settle_later();
-        return Deferral(home, &home.open(*subscriber_, attempt_, holds_key));
-    }
-    /// The settlement of this event; made with a copy of it, as its processors are still looking at the original.
-    Settlement& settle_later() {
-        if (settlement_ == nullptr) {
-            settlement_ = new Settlement(engine_.shared_from_this(), event_, kind_, begun_ns_);
-            engine_.link(*settlement_);
-        }
-        return *settlement_;
-    }
-
-    Engine& engine_;
-    Seat& seat_;
-    Event& event_;
-    const Kind kind_;
-    int attempt_ = 1;
-    Subscriber* subscriber_ = nullptr;
-    Settlement* settlement_ = nullptr;
-    std::int64_t begun_ns_ = 0; // 0: not asked for yet
-    std::vector<Failed> failed_;
-    std::vector<Collecting> collecting_;
-};
 
 inline void Engine::run_event(Seat& seat, Frame& frame, Event& event, Kind kind, std::vector<Failure>* failures,
                               std::size_t* processors) noexcept {
@@ -119,10 +61,7 @@ inline void Engine::run_event(Seat& seat, Frame& frame, Event& event, Kind kind,
     --(kind == Kind::letter ? frame.letters : frame.events);
     seat.current.store(nullptr, std::memory_order_release); // [running] all have returned
     SubscriptionRegistry::unprotect(seat);
-    registry_.fence().light();
-    if ((inbox_.attention() & Inbox::enders_bit) != 0) [[unlikely]] {
-        enders_.wake_all();
-    }
+    tell_enders();
 }
 
 /// The end of a run: of the event itself, or of this run's share in it.
@@ -153,7 +92,7 @@ inline void Engine::finish_collected(Run& run) noexcept {
             key.emplace(run.event_); // shares its data, which is boxed, and keeps the key for afterwards
         }
         Collector::Item item{std::move(run.event_), nullptr, run.kind_, to.attempt};
-        taken = to.collector->add(run.seat_, *to.subscriber, std::move(item));
+        taken = to.collector->add(*this, run.seat_, *to.subscriber, std::move(item));
         if (!taken) {
             run.event_ = std::move(item.event);
         }
@@ -220,7 +159,7 @@ inline void Engine::finish_slowly(Run& run, std::vector<Failure>* failures) noex
         bool taken = false;
         const Result added = guard([&] {
             part = &run.settle_later().open(*to.subscriber, to.attempt, false);
-            taken = to.collector->add(seat, *to.subscriber, Collector::Item{run.event_, part, run.kind_, to.attempt});
+            taken = to.collector->add(*this, seat, *to.subscriber, Collector::Item{run.event_, part, run.kind_, to.attempt});
         });
         if (!added) {
             fail_for_good(*to.subscriber, added.error());
@@ -275,7 +214,7 @@ inline void Engine::run_part(Seat& seat, Settlement::Part& part, bool has_turn) 
         bool taken = false;
         const Result added = guard([&] {
             collected = &home.open(*to.subscriber, to.attempt, false);
-            taken = to.collector->add(seat, *to.subscriber, Collector::Item{home.event(), collected, home.kind(), to.attempt});
+            taken = to.collector->add(*this, seat, *to.subscriber, Collector::Item{home.event(), collected, home.kind(), to.attempt});
         });
         if (!added) {
             home.add_failure(*to.subscriber, to.attempt, added.error());
@@ -290,10 +229,7 @@ inline void Engine::run_part(Seat& seat, Settlement::Part& part, bool has_turn) 
     }
     home.settle(seat, part, std::move(result));
     --own;
-    registry_.fence().light();
-    if ((inbox_.attention() & Inbox::enders_bit) != 0) [[unlikely]] {
-        enders_.wake_all();
-    }
+    tell_enders();
 }
 
 } // namespace gossip::detail

@@ -127,7 +127,8 @@ public:
     /// One subscription's run of an event that is open: a redelivery, or one that has waited for its turn.
     void run_part(Seat& seat, Settlement::Part& part, bool has_turn) noexcept;
     /// Ends what a batch has collected.
-    void settle_item(Seat& seat, Collector::Item& item, Subscriber& subscriber, Result result) noexcept;
+    void settle_item(Seat& seat, Event& event, Settlement::Part* share, Kind kind, int attempt, Subscriber& subscriber,
+                     Result result) noexcept;
     /// Whether another attempt is due to a subscription whose run has failed like that.
     [[nodiscard]] bool wants_redelivery(const Subscriber& subscriber, int attempt, const Error& error) const noexcept;
     /// Sees to it that a failed part is tried again; false if it can't be.
@@ -146,6 +147,13 @@ public:
         registry_.fence().light();
         if (drainers_.any()) {
             drainers_.wake_all();
+        }
+    }
+    /// After a run has ended: whoever waits for that looks again.
+    void tell_enders() noexcept {
+        registry_.fence().light();
+        if ((inbox_.attention() & Inbox::enders_bit) != 0) [[unlikely]] {
+            enders_.wake_all();
         }
     }
     void report(const Error& error, const Event& event, SubscriptionId id, std::string_view name, bool letter) noexcept;

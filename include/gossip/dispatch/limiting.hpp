@@ -2,6 +2,7 @@
 #pragma once
 
 #include <gossip/dispatch/engine.hpp>
+#include <gossip/dispatch/run.hpp>
 
 #include <chrono>
 

@@ -40,7 +40,7 @@ public:
     explicit PublishTask(std::shared_ptr<Scheduled> scheduled) noexcept : scheduled_(std::move(scheduled)) {}
     void run(Engine& engine, Seat&) noexcept override { scheduled_->fire(engine); }
     void give_up(Engine&, Seat& seat) noexcept override { seat.ledger.add(Tally::cancelled); }
-    [[nodiscard]] bool holds_event() const noexcept override { return false; }
+    [[nodiscard]] Waiting waits() const noexcept override { return Waiting::publish; }
 
 private:
     std::shared_ptr<Scheduled> scheduled_;

@@ -109,7 +109,7 @@ public:
     };
 
     /// Adds; waits while a slow batch has twice its size. False if the collector is closed: the item is untouched then.
-    [[nodiscard]] virtual bool add(Seat& seat, Subscriber& subscriber, Item&& item) = 0;
+    [[nodiscard]] virtual bool add(Engine& engine, Seat& seat, Subscriber& subscriber, Item&& item) = 0;
     /// Asks for a run of what there is; true if there was something.
     virtual bool flush() noexcept = 0;
     /// Runs what there is on this thread, after the runs under way, and takes nothing more.

@@ -172,32 +172,36 @@ inline void Engine::unlink(Settlement& settlement) noexcept {
     }
 }
 
-inline void Engine::settle_item(Seat& seat, Collector::Item& item, Subscriber& subscriber, Result result) noexcept {
-    if (item.part != nullptr) {
-        item.part->home->settle(seat, *item.part, std::move(result));
+inline void Engine::settle_item(Seat& seat, Event& event, Settlement::Part* share, Kind kind, int attempt,
+                                Subscriber& subscriber, Result result) noexcept {
+    if (share != nullptr) {
+        share->home->settle(seat, *share, std::move(result));
         return;
     }
     std::vector<Failure> failures;
     if (!result) {
         const Error error = result.error();
-        if (item.kind == Kind::event && wants_redelivery(subscriber, item.attempt, error)) {
+        if (kind != Kind::sync && wants_redelivery(subscriber, attempt, error)) {
             Settlement* home = nullptr;
             Settlement::Part* part = nullptr;
             const Result opened = guard([&] {
-                auto made = std::make_unique<Settlement>(shared_from_this(), item.event, item.kind, stamp());
-                part = &made->open(subscriber, item.attempt, false);
+                auto made = std::make_unique<Settlement>(shared_from_this(), event, kind, stamp());
+                part = &made->open(subscriber, attempt, false);
                 home = made.release();
             });
             if (opened) {
                 link(*home);
                 home->settle(seat, *part, error);
-                home->close(seat, false);
+                home->close(seat, false); // the key was let go when the event was collected
                 return;
             }
         }
-        failures.push_back(Failure{error, subscriber.id, subscriber.options.name, item.attempt});
+        static_cast<void>(guard([&] { // without memory for the name the failure still counts
+                              failures.push_back(Failure{error, subscriber.id, {}, attempt});
+                              failures.back().name = subscriber.options.name;
+                          }).ok());
     }
-    end(seat, item.event, item.kind, failures, 0);
+    end(seat, event, kind, failures, 0);
 }
 
 inline Settlement::Settlement(std::shared_ptr<Engine> engine, Event event, Kind kind, std::int64_t begun_ns)

@@ -98,12 +98,7 @@ inline bool Engine::drain(std::chrono::nanoseconds timeout) {
 inline std::size_t Engine::flush() {
     std::size_t flushed = 0;
     for (const Ref<Subscriber>& member : registry_.members()) {
-        std::vector<std::shared_ptr<Collector>> collectors;
-        {
-            const std::lock_guard lock(member->mutex);
-            collectors = member->collectors;
-        }
-        for (const std::shared_ptr<Collector>& collector : collectors) {
+        for (const std::shared_ptr<Collector>& collector : member->batches()) {
             flushed += collector->flush() ? 1 : 0;
         }
     }
@@ -114,7 +109,7 @@ inline std::size_t Engine::flush() {
 inline bool Engine::end_redeliveries(Seat& seat) noexcept {
     no_more_redeliveries_.store(true, std::memory_order_seq_cst); // [giving_up]
     bool any = false;
-    const auto waits = [](const std::unique_ptr<Task>& task) { return task->holds_event(); };
+    const auto waits = [](const std::unique_ptr<Task>& task) { return task->waits() == Task::Waiting::event; };
     static_cast<void>(guard([&] {
                           for (std::unique_ptr<Task>& task : timers_.take_if(waits)) {
                               task->give_up(*this, seat);
@@ -132,12 +127,7 @@ inline void Engine::give_up_everything(Seat& seat) noexcept {
         event.reset();
     }
     for (const Ref<Subscriber>& member : registry_.members()) {
-        std::vector<std::shared_ptr<Collector>> collectors;
-        {
-            const std::lock_guard lock(member->mutex);
-            collectors.swap(member->collectors);
-        }
-        for (const std::shared_ptr<Collector>& collector : collectors) {
+        for (const std::shared_ptr<Collector>& collector : member->end_collecting()) {
             collector->give_up(seat);
         }
     }
@@ -175,7 +165,7 @@ inline bool Engine::shutdown(std::optional<std::chrono::nanoseconds> timeout) {
     Seat& seat = seats_.sit_down();
     {
         FrameScope scope(this, seat);
-        const auto unborn = [](const std::unique_ptr<Task>& task) { return !task->holds_event(); };
+        const auto unborn = [](const std::unique_ptr<Task>& task) { return task->waits() == Task::Waiting::publish; };
         static_cast<void>(guard([&] { seat.ledger.add(Tally::cancelled, timers_.take_if(unborn).size()); }).ok());
 
         constexpr std::int64_t look_again_ns = 10'000'000;

@@ -8,6 +8,7 @@
 #include <gossip/dispatch/subscription.hpp>
 #include <gossip/platform.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <cstddef>
@@ -86,11 +87,32 @@ public:
     const SubscribeOptions options;
     std::atomic<bool> active{true};
     std::unique_ptr<ConcurrencyLimit> limit; // null: no limit
-    std::mutex mutex;
-    std::vector<std::shared_ptr<Collector>> collectors; // under mutex: the batches of this subscription
+
+    /// Enlists a batch, once; false if batches have been ended already.
+    bool enlist(const std::shared_ptr<Collector>& collector) {
+        const std::lock_guard lock(mutex_);
+        if (collects_ && std::find(collectors_.begin(), collectors_.end(), collector) == collectors_.end()) {
+            collectors_.push_back(collector);
+        }
+        return collects_;
+    }
+    /// The batches, to be ended: no other is enlisted after them.
+    [[nodiscard]] std::vector<std::shared_ptr<Collector>> end_collecting() noexcept {
+        const std::lock_guard lock(mutex_);
+        collects_ = false;
+        return std::exchange(collectors_, {});
+    }
+    [[nodiscard]] std::vector<std::shared_ptr<Collector>> batches() {
+        const std::lock_guard lock(mutex_);
+        return collectors_;
+    }
 
 private:
     ~Subscriber() = default;
+
+    std::mutex mutex_;
+    std::vector<std::shared_ptr<Collector>> collectors_; // under mutex_: the batches of this subscription
+    bool collects_ = true;                               // under mutex_: false once they have been ended
     RefCount owners_;
 };
 

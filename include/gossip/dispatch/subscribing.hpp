@@ -37,12 +37,7 @@ inline bool Engine::unsubscribe(SubscriptionId id) noexcept {
     {
         FrameScope scope(this, seat);
         // What its batches have collected is run here, what waits to be delivered again is over.
-        std::vector<std::shared_ptr<Collector>> collectors;
-        {
-            const std::lock_guard lock(gone->mutex);
-            collectors.swap(gone->collectors);
-        }
-        for (const std::shared_ptr<Collector>& collector : collectors) {
+        for (const std::shared_ptr<Collector>& collector : gone->end_collecting()) {
             collector->finish(seat);
         }
         static_cast<void>(guard([&] {

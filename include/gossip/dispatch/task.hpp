@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <utility>
@@ -30,8 +31,13 @@ public:
         static_cast<void>(subscriber);
         return false;
     }
-    /// Whether an accepted event waits for it (as opposed to one that is to be published when its time has come).
-    [[nodiscard]] virtual bool holds_event() const noexcept { return true; }
+    /// What waits for it.
+    enum class Waiting : std::uint8_t {
+        event,   // an accepted one: the bus is not quiet before this has run
+        publish, // an event that is not accepted yet
+        nothing,
+    };
+    [[nodiscard]] virtual Waiting waits() const noexcept { return Waiting::event; }
 
 private:
     friend class TaskQueue;

@@ -14,7 +14,7 @@ public:
     explicit StopTask(std::stop_source source) noexcept : source_(std::move(source)) {}
     void run(Engine&, Seat&) noexcept override { source_.request_stop(); }
     void give_up(Engine&, Seat&) noexcept override {}
-    [[nodiscard]] bool holds_event() const noexcept override { return false; }
+    [[nodiscard]] Waiting waits() const noexcept override { return Waiting::nothing; }
 
 private:
     std::stop_source source_;

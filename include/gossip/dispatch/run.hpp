@@ -1,0 +1,74 @@
+#pragma once
+
+#include <gossip/core/context.hpp>
+#include <gossip/core/deferral.hpp>
+#include <gossip/core/error.hpp>
+#include <gossip/dispatch/engine.hpp>
+
+#include <cstdint>
+#include <memory>
+#include <utility>
+#include <vector>
+
+namespace gossip::detail {
+
+/// One event in one worker's hands: the host of the contexts that its processors get.
+class Run final : public ContextHost {
+public:
+    Run(Engine& engine, Seat& seat, Event& event, Kind kind) noexcept
+        : engine_(engine), seat_(seat), event_(event), kind_(kind) {}
+
+    Deferral defer() override { return make_deferral(true); }
+    [[nodiscard]] std::shared_ptr<void> stop_at(std::int64_t due_ns, std::stop_source source) override {
+        return engine_.stop_at(due_ns, std::move(source));
+    }
+    [[nodiscard]] std::stop_token stop_token() const override { return engine_.stop_token_; }
+    [[nodiscard]] bool stop_requested() const noexcept override { return engine_.stop_token_.stop_requested(); }
+    [[nodiscard]] Clock* clock() const noexcept override { return engine_.settings_.clock; }
+
+    /// The running processor is a batch: the event goes to `collector` when all processors have run.
+    void collect(std::shared_ptr<Collector> collector) {
+        collecting_.push_back({std::move(collector), Ref<Subscriber>::share(subscriber_), attempt_});
+    }
+    [[nodiscard]] Subscriber& subscriber() const noexcept { return *subscriber_; }
+    [[nodiscard]] Engine& engine() const noexcept { return engine_; }
+
+private:
+    friend class Engine;
+
+    struct Collecting {
+        std::shared_ptr<Collector> collector;
+        Ref<Subscriber> subscriber;
+        int attempt;
+    };
+    struct Failed {
+        Subscriber* subscriber; // in a list that the seat protects, or held by a part
+        Error error;
+    };
+
+    Deferral make_deferral(bool holds_key) {
+        Settlement& home = settle_later();
+        return Deferral(home, &home.open(*subscriber_, attempt_, holds_key));
+    }
+    /// The settlement of this event; made with a copy of it, as its processors are still looking at the original.
+    Settlement& settle_later() {
+        if (settlement_ == nullptr) {
+            settlement_ = new Settlement(engine_.shared_from_this(), event_, kind_, begun_ns_);
+            engine_.link(*settlement_);
+        }
+        return *settlement_;
+    }
+
+    Engine& engine_;
+    Seat& seat_;
+    Event& event_;
+    const Kind kind_;
+    int attempt_ = 1;
+    Subscriber* subscriber_ = nullptr;
+    Settlement* settlement_ = nullptr;
+    std::int64_t begun_ns_ = 0; // 0: not asked for yet
+    std::vector<Failed> failed_;
+    std::vector<Collecting> collecting_;
+};
+
+} // namespace gossip::detail
