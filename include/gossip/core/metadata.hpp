@@ -2,6 +2,7 @@
 #pragma once
 
 #include <gossip/core/errors.hpp>
+#include <gossip/core/same_text.hpp>
 
 #include <algorithm>
 #include <concepts>
@@ -185,8 +186,12 @@ public:
 
     /// The value, or null; valid until the list changes.
     [[nodiscard]] const MetadataValue* find(std::string_view key) const noexcept {
-        const std::size_t index = index_of(key);
-        return index != entries_.size() ? &entries_[index].value : nullptr;
+        for (const Entry& entry : entries_) {
+            if (detail::same_text(entry.key, key)) {
+                return &entry.value;
+            }
+        }
+        return nullptr;
     }
 
     /// The value as a T; nothing when the key is absent or its value cannot be read as a T (see MetadataValue::get).

@@ -8,6 +8,7 @@
 
 #include <concepts>
 #include <functional>
+#include <new>
 #include <type_traits>
 #include <utility>
 
@@ -29,11 +30,14 @@ concept answers = std::invocable<F&, Args...> && (std::is_void_v<std::invoke_res
 template <class F, class... Args>
 concept answers_maybe_context = answers<F, Context&, Args...> || answers<F, Args...>;
 
+/// T, where it names a type of data; void has none.
+template <class T>
+using DataOf = std::conditional_t<std::is_void_v<T>, int, T>;
+
 template <class F, class T>
-concept takes_data = !std::is_void_v<T> && answers_maybe_context<F, const std::add_const_t<std::conditional_t<std::is_void_v<T>, int, T>>&>;
+concept takes_data = !std::is_void_v<T> && answers_maybe_context<F, const DataOf<T>&>;
 template <class F, class T>
-concept takes_typed_event =
-    !std::is_void_v<T> && answers_maybe_context<F, const TypedEvent<std::conditional_t<std::is_void_v<T>, int, T>>&>;
+concept takes_typed_event = !std::is_void_v<T> && answers_maybe_context<F, const TypedEvent<DataOf<T>>&>;
 
 } // namespace detail
 
@@ -51,21 +55,24 @@ concept late_bound = requires(F processor) {
 
 namespace detail {
 
-/// Calls `f`, with the context first if it wants it.
 template <class F, class... Args>
-Result answer(F& f, Context& context, Args&&... args) {
-    if constexpr (answers<F, Context&, Args...>) {
-        if constexpr (std::is_void_v<std::invoke_result_t<F&, Context&, Args...>>) {
-            std::invoke(f, context, std::forward<Args>(args)...);
-            return {};
-        } else {
-            return std::invoke(f, context, std::forward<Args>(args)...);
-        }
-    } else if constexpr (std::is_void_v<std::invoke_result_t<F&, Args...>>) {
+Result answer_alone(F& f, Args&&... args) {
+    if constexpr (std::is_void_v<std::invoke_result_t<F&, Args...>>) {
         std::invoke(f, std::forward<Args>(args)...);
         return {};
     } else {
         return std::invoke(f, std::forward<Args>(args)...);
+    }
+}
+
+/// Calls `f`, with the context first if it wants it.
+template <class F, class... Args>
+Result answer(F& f, Context& context, Args&&... args) {
+    if constexpr (answers<F, Context&, Args...>) {
+        return answer_alone(f, context, std::forward<Args>(args)...);
+    } else {
+        static_cast<void>(context);
+        return answer_alone(f, std::forward<Args>(args)...);
     }
 }
 
@@ -97,9 +104,37 @@ public:
         }
     }
 
+    /// The callable gets the data and nothing else: it can't tell one event with this data from another.
+    static constexpr bool sees_data_only =
+        (takes_data<F, T> && !answers<F, Context&, const DataOf<T>&>) ||
+        (!takes_data<F, T> && !takes_typed_event<F, T> && !answers_maybe_context<F, const Event&> && !answers<F, Context&>);
+    /// What data it gets; null: none, so that any will do.
+    static constexpr const PayloadOps* data_ops() noexcept {
+        if constexpr (takes_data<F, T>) {
+            return &payload_ops<T>;
+        } else {
+            return nullptr;
+        }
+    }
+    Result call_with(const void* data)
+        requires sees_data_only
+    {
+        if constexpr (takes_data<F, T>) {
+            return answer_alone(f_, *std::launder(static_cast<const T*>(data)));
+        } else {
+            return answer_alone(f_);
+        }
+    }
+
 private:
     F f_;
 };
+
+template <class P>
+inline constexpr bool sees_data_only = false;
+template <class P>
+    requires requires { requires P::sees_data_only; }
+inline constexpr bool sees_data_only<P> = true;
 
 template <class T>
 void check_processor(auto const& sample) {
@@ -121,7 +156,7 @@ void check_processor(auto const& sample) {
 /// sentence.
 template <class T, class F>
 auto bind_processor(F&& processor) {
-    using Plain = std::remove_cvref_t<F>;
+    using Plain = std::decay_t<F>; // a function is kept as a pointer to it
     detail::check_processor<T>(processor);
     if constexpr (late_bound<Plain, T>) {
         return Plain(std::forward<F>(processor)).template bind<T>();

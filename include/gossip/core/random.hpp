@@ -32,8 +32,6 @@ inline constinit thread_local std::uint64_t random_state = 0;
     return static_cast<double>(bits >> 11) * 0x1p-53;
 }
 
-[[nodiscard]] inline double random_fraction() noexcept {
-    return to_fraction(random_bits());
-}
+[[nodiscard]] inline double random_fraction() noexcept { return to_fraction(random_bits()); }
 
 } // namespace gossip::detail

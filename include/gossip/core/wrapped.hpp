@@ -77,10 +77,11 @@ template <class P>
 inline constexpr bool never_fails = false;
 
 template <class F, class... Args>
-concept answers_silently = std::is_nothrow_invocable_v<F&, Args...> && std::is_void_v<std::invoke_result_t<F&, Args...>>;
+concept answers_silently =
+    std::is_nothrow_invocable_v<F&, Args...> && std::is_void_v<std::invoke_result_t<F&, Args...>>;
 template <class F, class... Args>
-concept never_answers_failure =
-    answers_silently<F, Context&, Args...> || (!answers<F, Context&, Args...> && answers_silently<F, Args...>);
+concept never_answers_failure = answers_silently<F, Context&, Args...> ||
+    (!answers<F, Context&, Args...> && answers_silently<F, Args...>);
 
 template <class T, class F>
 consteval bool silent_processor() {

@@ -1,0 +1,76 @@
+#pragma once
+
+// Waiting for what other threads do, with an end: a condition that does not come true is a failure, not a hang.
+
+#include <chrono>
+#include <condition_variable>
+#include <cstdio>
+#include <cstdlib>
+#include <mutex>
+#include <thread>
+
+namespace gossip_test {
+
+/// Yields until `done()`; false when that takes longer than anything but a mistake would.
+template <class Done>
+[[nodiscard]] bool eventually(Done done, std::chrono::milliseconds patience = std::chrono::seconds(20)) {
+    const auto end = std::chrono::steady_clock::now() + patience;
+    while (!done()) {
+        if (std::chrono::steady_clock::now() > end) {
+            return done();
+        }
+        std::this_thread::yield();
+    }
+    return true;
+}
+
+/// Ends the process with a message if its scope takes too long: for calls that would hang if they were wrong.
+class Bounded {
+public:
+    explicit Bounded(const char* what, std::chrono::seconds patience = std::chrono::seconds(60))
+        : thread_([this, what, patience] {
+              std::unique_lock lock(mutex_);
+              if (!over_changed_.wait_for(lock, patience, [this] { return over_; })) {
+                  std::fprintf(stderr, "hangs: %s\n", what);
+                  std::abort();
+              }
+          }) {}
+    Bounded(const Bounded&) = delete;
+    Bounded& operator=(const Bounded&) = delete;
+    ~Bounded() {
+        {
+            const std::lock_guard lock(mutex_);
+            over_ = true;
+        }
+        over_changed_.notify_all();
+        thread_.join();
+    }
+
+private:
+    std::mutex mutex_;
+    std::condition_variable over_changed_;
+    bool over_ = false;
+    std::thread thread_;
+};
+
+/// A door that threads wait at until somebody opens it.
+class Gate {
+public:
+    void open() {
+        const std::lock_guard lock(mutex_);
+        open_ = true;
+        changed_.notify_all();
+    }
+    /// False if nobody opened it in time.
+    bool pass() {
+        std::unique_lock lock(mutex_);
+        return changed_.wait_for(lock, std::chrono::seconds(20), [this] { return open_; });
+    }
+
+private:
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    bool open_ = false;
+};
+
+} // namespace gossip_test

@@ -1,0 +1,16 @@
+#include <gossip/core/call_counter.hpp>
+
+#include "support/catch.hpp"
+
+using gossip::detail::CallCounter;
+
+TEST_CASE("calls are numbered from one, by a copy anew", "[call_counter]") {
+    const CallCounter counter;
+    CHECK(counter.next() == 1);
+    CHECK(counter.next() == 2);
+
+    const CallCounter copy(counter); // NOLINT(performance-unnecessary-copy-initialization)
+
+    CHECK(copy.next() == 1);
+    CHECK(counter.next() == 3);
+}
