@@ -1,0 +1,148 @@
+#pragma once
+
+#include <gossip/core/clock.hpp>
+#include <gossip/core/waiter.hpp>
+#include <gossip/middleware/middleware.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <utility>
+
+namespace gossip::errors {
+
+namespace blocks {
+inline constinit const detail::ErrorBlock too_many_at_once =
+    detail::immortal_error(ErrorKind::retryable, "too many events at once");
+} // namespace blocks
+
+/// What a concurrency limit answers to an event that would have to wait for too long.
+inline constexpr ReadyMade<RetryableError> too_many_at_once{blocks::too_many_at_once};
+
+} // namespace gossip::errors
+
+namespace gossip::middleware {
+
+struct ConcurrencyLimitOptions {
+    int runs = 1;                                                        // at most so many at once
+    std::chrono::nanoseconds max_wait = std::chrono::nanoseconds::max(); // who waits longer is refused; 0: nobody waits
+};
+
+/// The right to run, so many times.
+class Permits {
+public:
+    explicit Permits(const ConcurrencyLimitOptions& options) : free_(options.runs), max_wait_(options.max_wait) {
+        detail::require(options.runs >= 1, "runs", options.runs, "must be at least 1");
+        detail::require(options.max_wait.count() >= 0, "max_wait", options.max_wait, "must not be negative");
+    }
+
+    /// False if the wait, the context's deadline or a stop ended before it was our turn.
+    [[nodiscard]] bool acquire(Context& context) {
+        detail::Waiter waiter;
+        {
+            const std::lock_guard lock(mutex_);
+            if (free_ > 0) {
+                --free_;
+                return true;
+            }
+            if (max_wait_.count() == 0) {
+                return false;
+            }
+            line_.push_back(&waiter);
+        }
+        Place place{*this, waiter};
+        const auto until = detail::saturated_add(context.now().count(), max_wait_.count());
+        place.granted = waiter.wait(context, std::chrono::nanoseconds{until});
+        return place.leave();
+    }
+
+    void release() {
+        const std::lock_guard lock(mutex_);
+        if (line_.empty()) {
+            ++free_;
+        } else {
+            detail::Waiter* const first = line_.front();
+            line_.pop_front();
+            first->fire(); // under the lock: it takes itself out of the line under it before it goes
+        }
+    }
+
+private:
+    /// One waiter's place in the line, given up also when its waiting throws.
+    struct Place {
+        Permits& permits;
+        detail::Waiter& waiter;
+        bool granted = false;
+        bool left = false;
+
+        Place(Permits& of, detail::Waiter& whose) : permits(of), waiter(whose) {}
+        Place(const Place&) = delete;
+        Place& operator=(const Place&) = delete;
+        ~Place() {
+            if (!left && leave()) {
+                permits.release();
+            }
+        }
+
+        /// Whether a permit came with it: it may have been handed over just when the waiting ended.
+        bool leave() {
+            left = true;
+            if (!granted) {
+                const std::lock_guard lock(permits.mutex_);
+                const auto found = std::find(permits.line_.begin(), permits.line_.end(), &waiter);
+                granted = found == permits.line_.end();
+                if (!granted) {
+                    permits.line_.erase(found);
+                }
+            }
+            return granted;
+        }
+    };
+
+    std::mutex mutex_;
+    int free_;
+    std::deque<detail::Waiter*> line_;
+    const std::chrono::nanoseconds max_wait_;
+};
+
+/// The policy of concurrency_limit().
+class ConcurrencyLimit {
+public:
+    explicit ConcurrencyLimit(std::shared_ptr<Permits> permits) : permits_(std::move(permits)) {}
+
+    template <class Next>
+    Result operator()(Next& next, Context& context, const Event& event) const {
+        if (!permits_->acquire(context)) {
+            return errors::too_many_at_once;
+        }
+        Result result = next(context, event);
+        permits_->release();
+        return result;
+    }
+
+private:
+    std::shared_ptr<Permits> permits_;
+};
+
+/// Lets at most so many run at once; the others wait for their turn, or are refused with `errors::too_many_at_once`, a
+/// RetryableError, when `max_wait`, the run's deadline or a stop ends the wait.
+///
+/// Threads: one limit for all that is wrapped by it or its copies.
+/// Order:   who came first goes first.
+/// Cost:    two uncontended locks.
+/// Stalls:  who waits holds its worker: with a limit below the number of workers, one slow processor can hold all of
+///          them. With `max_wait` 0 and a redelivery nobody waits. A processor that publishes synchronously into its
+///          own limit of 1 waits for itself, until `max_wait`. An open deferral holds nothing.
+/// Errors:  bad options are ValidationErrors.
+[[nodiscard]] inline auto concurrency_limit(const ConcurrencyLimitOptions& options) {
+    return Middleware(ConcurrencyLimit(std::make_shared<Permits>(options)));
+}
+[[nodiscard]] inline auto concurrency_limit(int runs) {
+    ConcurrencyLimitOptions options;
+    options.runs = runs;
+    return concurrency_limit(options);
+}
+
+} // namespace gossip::middleware

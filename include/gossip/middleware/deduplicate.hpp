@@ -1,0 +1,188 @@
+#pragma once
+
+#include <gossip/core/clock.hpp>
+#include <gossip/middleware/middleware.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <unordered_map>
+#include <utility>
+
+namespace gossip::middleware {
+
+struct DeduplicateOptions {
+    std::int64_t count = 10'000;                                       // so many of the latest keys are remembered,
+    std::chrono::nanoseconds window = std::chrono::nanoseconds::max(); // and none for longer than this
+};
+
+/// The keys that one processor has seen, in the order of their coming.
+template <class Key>
+class SeenKeys {
+public:
+    explicit SeenKeys(const DeduplicateOptions& options)
+        : count_(static_cast<std::size_t>(options.count)), window_(options.window.count()) {}
+
+    /// Remembers the key and returns a number for `forget`; 0 if it is remembered already.
+    [[nodiscard]] std::uint64_t remember(const Key& key, std::int64_t now) {
+        const std::lock_guard lock(mutex_);
+        while (!order_.empty() && detail::saturated_add(order_.front().since, window_) <= now) {
+            drop_oldest();
+        }
+        const auto [place, fresh] = keys_.try_emplace(key, order_.end());
+        if (!fresh) {
+            return 0;
+        }
+        const Unfinished undo{*this, place};
+        order_.push_back({&place->first, now, ++last_});
+        place->second = std::prev(order_.end());
+        if (order_.size() > count_) {
+            drop_oldest();
+        }
+        return last_;
+    }
+
+    void forget(const Key& key, std::uint64_t number) {
+        const std::lock_guard lock(mutex_);
+        if (const auto found = keys_.find(key); found != keys_.end() && found->second->number == number) {
+            order_.erase(found->second);
+            keys_.erase(found);
+        }
+    }
+
+private:
+    struct Item {
+        const Key* key; // in keys_
+        std::int64_t since;
+        std::uint64_t number;
+    };
+    using Order = std::list<Item>;
+    using Keys = std::unordered_map<Key, typename Order::iterator>;
+
+    /// Takes a key out again that could not be put into the order.
+    struct Unfinished {
+        SeenKeys& seen;
+        typename Keys::iterator place;
+        ~Unfinished() {
+            if (place->second == seen.order_.end()) {
+                seen.keys_.erase(place);
+            }
+        }
+    };
+
+    void drop_oldest() {
+        keys_.erase(keys_.find(*order_.front().key));
+        order_.pop_front();
+    }
+
+    const std::size_t count_;
+    const std::int64_t window_;
+    std::mutex mutex_;
+    Order order_;
+    Keys keys_;
+    std::uint64_t last_ = 0;
+};
+
+struct KeyById {
+    EventId operator()(const Event& event) const noexcept { return event.id(); }
+};
+
+/// The policy of deduplicate().
+template <class KeyOf>
+class Deduplicate {
+    using Returned = std::remove_cvref_t<std::invoke_result_t<const KeyOf&, const Event&>>;
+
+public:
+    using Key = std::conditional_t<std::convertible_to<Returned, std::string_view>, std::string, Returned>;
+    using Count = std::shared_ptr<std::atomic<std::uint64_t>>;
+
+    Deduplicate(const DeduplicateOptions& options, KeyOf key_of, Count duplicates)
+        : options_(options), key_of_(std::move(key_of)), duplicates_(std::move(duplicates)) {
+        detail::require(options.count >= 1, "count", options.count, "must be at least 1");
+        detail::require(options.window.count() > 0, "window", options.window, "must be positive");
+    }
+
+    template <class T, class Next>
+    auto around(Next next) const {
+        Deduplicate mine = *this;
+        mine.seen_ = std::make_shared<SeenKeys<Key>>(options_);
+        return detail::Bound<Deduplicate, Next>(std::move(mine), std::move(next));
+    }
+
+    template <class Next>
+    Result operator()(Next& next, Context& context, const Event& event) const {
+        if (context.attempt() > 1) {
+            return next(context, event); // a redelivery is no duplicate
+        }
+        const Key key(key_of_(event));
+        const std::uint64_t number = seen_->remember(key, context.now().count());
+        if (number == 0) {
+            duplicates_->fetch_add(1, std::memory_order_relaxed); // relaxed: a count to show
+            return {};
+        }
+        Result result = next(context, event);
+        if (!result) {
+            seen_->forget(key, number);
+        }
+        return result;
+    }
+
+private:
+    DeduplicateOptions options_;
+    [[no_unique_address]] KeyOf key_of_;
+    Count duplicates_;
+    std::shared_ptr<SeenKeys<Key>> seen_; // made for each processor
+};
+
+template <class KeyOf>
+class DeduplicateMiddleware : public Middleware<Deduplicate<KeyOf>> {
+public:
+    using Count = typename Deduplicate<KeyOf>::Count;
+
+    DeduplicateMiddleware(const DeduplicateOptions& options, KeyOf key_of, Count duplicates)
+        : Middleware<Deduplicate<KeyOf>>(Deduplicate<KeyOf>(options, std::move(key_of), duplicates)),
+          duplicates_(duplicates) {}
+
+    /// How many events were not run again, over all that was wrapped.
+    [[nodiscard]] std::uint64_t duplicates() const noexcept {
+        return duplicates_->load(std::memory_order_relaxed); // relaxed: a count to show
+    }
+
+private:
+    Count duplicates_;
+};
+
+/// Runs the processor once for each key: an event whose key was seen within the window succeeds without a run, and is
+/// counted. The key is the event's id, or what the function given makes of the event: a text, a number, anything with a
+/// std::hash.
+///
+/// Threads: each processor remembers for itself, so that two processors of one event both see it.
+/// Cost:    a lock, a hash and two allocations for each new key; memory for `count` keys.
+/// Errors:  bad options are ValidationErrors. A key whose run fails is forgotten, so that it can be tried again;
+///          redeliveries always run. A duplicate that arrives while the first is running succeeds at once: should the
+///          first then fail, only the first is tried again. Remembered in memory alone: another process, or this one
+///          restarted, knows nothing of it.
+template <class KeyOf>
+[[nodiscard]] auto deduplicate(const DeduplicateOptions& options, KeyOf key_of) {
+    static_assert(std::invocable<const KeyOf&, const Event&>,
+                  "gossip: the key function of deduplicate() can be called as const with (const Event&)");
+    using Count = typename DeduplicateMiddleware<KeyOf>::Count;
+    return DeduplicateMiddleware<KeyOf>(options, std::move(key_of), Count(new std::atomic<std::uint64_t>(0)));
+}
+[[nodiscard]] inline auto deduplicate(const DeduplicateOptions& options = {}) {
+    return deduplicate(options, KeyById{});
+}
+template <class KeyOf>
+requires std::invocable<const KeyOf&, const Event&>
+[[nodiscard]] auto deduplicate(KeyOf key_of) { return deduplicate(DeduplicateOptions{}, std::move(key_of)); }
+
+} // namespace gossip::middleware

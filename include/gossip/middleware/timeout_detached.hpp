@@ -1,0 +1,293 @@
+#pragma once
+
+#include <gossip/core/clock.hpp>
+#include <gossip/core/outgoing.hpp>
+#include <gossip/core/waiter.hpp>
+#include <gossip/middleware/middleware.hpp>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <stop_token>
+#include <thread>
+#include <utility>
+#include <vector>
+
+namespace gossip::middleware {
+
+struct DetachedOptions {
+    int helpers = 4; // threads, at most, for each processor
+};
+
+/// How runs on helper threads ended that nobody waited for any more.
+struct DetachedCounts {
+    std::atomic<std::uint64_t> late{0};    // ended after their time
+    std::atomic<std::uint64_t> unbegun{0}; // no helper was free in time
+};
+
+/// One run on a helper thread: its copy of the event, and the context's host there.
+///
+/// Threads: made, waited for and given up by the caller; run by one helper.
+class DetachedRun final : public detail::ContextHost {
+public:
+    enum class State : std::uint8_t { waiting, running, finished, abandoned };
+
+    DetachedRun(const Event& event, Context& context, std::chrono::nanoseconds end)
+        : event_(event),
+          clock_(context.host() == nullptr ? nullptr : context.host()->clock()),
+          attempt_(context.attempt()),
+          end_(end) {}
+
+    /// On the helper. False if the caller had gone before the end.
+    template <class Next>
+    bool run(Next& next) {
+        {
+            const std::lock_guard lock(mutex_);
+            if (state_ != State::waiting) {
+                return true;
+            }
+            state_ = State::running;
+        }
+        Context whole(*this, attempt_);
+        Context limited(whole, end_);
+        Result result = guard([&] { return outgoing_.apply([&] { return next(limited, event_); }); });
+        {
+            const std::lock_guard lock(mutex_);
+            if (state_ == State::abandoned) {
+                return false;
+            }
+            state_ = State::finished;
+            result_ = std::move(result);
+        }
+        done_.fire();
+        return true;
+    }
+
+    /// On the caller: waits for the end of the run, the time or a stop, and says how far the run has come. If it has
+    /// not finished it is abandoned, and asked to stop.
+    [[nodiscard]] State await(Context& context) {
+        static_cast<void>(done_.wait(context, end_)); // `state_` knows more
+        State reached;
+        {
+            const std::lock_guard lock(mutex_);
+            reached = state_;
+            if (state_ != State::finished) {
+                state_ = State::abandoned;
+            }
+        }
+        if (reached != State::finished) {
+            stop_.request_stop();
+        }
+        return reached;
+    }
+    [[nodiscard]] const Result& result() const noexcept { return result_; } // once finished
+
+    Deferral defer() override {
+        GOSSIP_THROW(ProcessingError{"a run in timeout_detached() cannot be deferred: its caller may be gone"});
+    }
+    [[nodiscard]] std::shared_ptr<void> stop_at(std::int64_t, std::stop_source) override {
+        return nullptr; // the caller fires stop_ at the end
+    }
+    [[nodiscard]] std::stop_token stop_token() const override { return stop_.get_token(); }
+    [[nodiscard]] bool stop_requested() const noexcept override { return stop_.stop_requested(); }
+    [[nodiscard]] Clock* clock() const noexcept override { return clock_; }
+
+private:
+    const Event event_;
+    const detail::OutgoingCopy outgoing_;
+    Clock* const clock_;
+    const int attempt_;
+    const std::chrono::nanoseconds end_;
+    std::stop_source stop_;
+    detail::Waiter done_;
+    std::mutex mutex_; // state_, and result_ until it is finished
+    State state_ = State::waiting;
+    Result result_;
+};
+
+/// The helper threads of one processor, and the processor: threads are made when they are first needed, and kept.
+template <class Next>
+class DetachedHelpers : public std::enable_shared_from_this<DetachedHelpers<Next>> {
+public:
+    DetachedHelpers(Next next, int most, std::shared_ptr<DetachedCounts> counts)
+        : next_(std::move(next)), most_(static_cast<std::size_t>(most)), counts_(std::move(counts)) {}
+
+    void submit(const std::shared_ptr<DetachedRun>& run) {
+        const std::lock_guard lock(mutex_);
+        if (idle_ <= line_.size() && threads_.size() < most_) {
+            threads_.reserve(threads_.size() + 1);
+            threads_.emplace_back([self = this->shared_from_this()] { self->work(); });
+        }
+        line_.push_back(run);
+        work_.notify_one();
+    }
+
+    void withdraw(const std::shared_ptr<DetachedRun>& run) {
+        const std::lock_guard lock(mutex_);
+        line_.erase(std::remove(line_.begin(), line_.end(), run), line_.end());
+    }
+
+    /// Waits for what still runs; but not for itself, when a processor's own run ends its subscription.
+    void close() {
+        std::vector<std::thread> threads;
+        {
+            const std::lock_guard lock(mutex_);
+            closed_ = true;
+            threads.swap(threads_);
+        }
+        work_.notify_all();
+        for (std::thread& thread : threads) {
+            if (thread.get_id() == std::this_thread::get_id()) {
+                thread.detach(); // it shares this object until its end
+            } else {
+                thread.join();
+            }
+        }
+    }
+
+private:
+    void work() {
+        std::unique_lock lock(mutex_);
+        for (;;) {
+            ++idle_;
+            work_.wait(lock, [this] { return closed_ || !line_.empty(); });
+            --idle_;
+            if (line_.empty()) {
+                return;
+            }
+            std::shared_ptr<DetachedRun> run = std::move(line_.front());
+            line_.pop_front();
+            lock.unlock();
+            if (!run->run(next_)) {
+                counts_->late.fetch_add(1, std::memory_order_relaxed); // relaxed: a count to show
+            }
+            run.reset(); // the event's data goes outside of the lock
+            lock.lock();
+        }
+    }
+
+    detail::Guarded<Next> next_;
+    const std::size_t most_;
+    const std::shared_ptr<DetachedCounts> counts_;
+    std::mutex mutex_;
+    std::condition_variable work_;
+    std::deque<std::shared_ptr<DetachedRun>> line_;
+    std::vector<std::thread> threads_;
+    std::size_t idle_ = 0;
+    bool closed_ = false;
+};
+
+/// A processor that runs on helper threads. Destroyed, it waits for them.
+template <class Next>
+class DetachedProcessor {
+public:
+    DetachedProcessor(Next next, std::chrono::nanoseconds timeout, int helpers, std::shared_ptr<DetachedCounts> counts)
+        : helpers_(std::make_shared<DetachedHelpers<Next>>(std::move(next), helpers, counts)),
+          counts_(std::move(counts)),
+          timeout_(timeout) {}
+    DetachedProcessor(DetachedProcessor&&) noexcept = default;
+    DetachedProcessor& operator=(DetachedProcessor&&) = delete;
+    ~DetachedProcessor() {
+        if (helpers_ != nullptr) {
+            helpers_->close();
+        }
+    }
+
+    Result operator()(Context& context, const Event& event) {
+        using State = DetachedRun::State;
+        const std::chrono::nanoseconds end{detail::saturated_add(context.now().count(), timeout_.count())};
+        const auto run = std::make_shared<DetachedRun>(event, context, end);
+        helpers_->submit(run);
+        const State reached = run->await(context);
+        const bool expired = end != Context::no_deadline && context.now() >= end;
+        if (reached == State::finished) {
+            if (!expired) {
+                return run->result();
+            }
+            count(counts_->late);
+            return run->result() ? TimeoutError{timeout_, "the processor succeeded, but too late"}
+                                 : TimeoutError{timeout_, Cause{run->result().error()}};
+        }
+        if (reached == State::waiting) {
+            helpers_->withdraw(run);
+            count(counts_->unbegun);
+        }
+        if (!expired) {
+            return errors::cancelled; // stopped, or out of the time that something further out gave
+        }
+        return TimeoutError{timeout_, reached == State::waiting ? "no helper thread was free" : ""};
+    }
+
+private:
+    static void count(std::atomic<std::uint64_t>& counter) noexcept {
+        counter.fetch_add(1, std::memory_order_relaxed); // relaxed: a count to show
+    }
+
+    std::shared_ptr<DetachedHelpers<Next>> helpers_;
+    std::shared_ptr<DetachedCounts> counts_;
+    std::chrono::nanoseconds timeout_;
+};
+
+/// The policy of timeout_detached().
+class Detach {
+public:
+    Detach(std::chrono::nanoseconds timeout, const DetachedOptions& options, std::shared_ptr<DetachedCounts> counts)
+        : timeout_(timeout), helpers_(options.helpers), counts_(std::move(counts)) {
+        detail::require(timeout.count() > 0, "timeout", timeout, "must be positive");
+        detail::require(options.helpers >= 1, "helpers", options.helpers, "must be at least 1");
+    }
+
+    template <class T, class Next>
+    auto around(Next next) const {
+        return DetachedProcessor<Next>(std::move(next), timeout_, helpers_, counts_);
+    }
+
+private:
+    std::chrono::nanoseconds timeout_;
+    int helpers_;
+    std::shared_ptr<DetachedCounts> counts_;
+};
+
+class TimeoutDetached : public Middleware<Detach> {
+public:
+    TimeoutDetached(std::chrono::nanoseconds timeout, const DetachedOptions& options,
+                    const std::shared_ptr<DetachedCounts>& counts)
+        : Middleware(Detach(timeout, options, counts)), counts_(counts) {}
+
+    /// Runs whose outcome came too late and was dropped, and runs that never began, over all that was wrapped.
+    [[nodiscard]] std::uint64_t late() const noexcept {
+        return counts_->late.load(std::memory_order_relaxed); // relaxed: a count to show
+    }
+    [[nodiscard]] std::uint64_t unbegun() const noexcept {
+        return counts_->unbegun.load(std::memory_order_relaxed); // relaxed: a count to show
+    }
+
+private:
+    std::shared_ptr<DetachedCounts> counts_;
+};
+
+/// Like timeout, for code that cannot be asked to stop: the processor runs on a helper thread with a copy of the event,
+/// and the worker goes on after `timeout` with a TimeoutError, whatever the processor does. Its late outcome is counted
+/// and dropped.
+///
+/// Threads: runs for one event can overlap: a retry or redelivery may begin while a late run goes on, and the event's
+///          key is free by then. That is the price; prefer timeout where the processor can look at its context.
+/// Cost:    two thread switches and an allocation or two for each event.
+/// Stalls:  a helper that is stuck is not replaced: when all of them are, events wait for their time and fail unbegun.
+///          Destroying the processor (the end of its subscription) waits for its helpers, on the clock of the late run.
+/// Owns:    up to `helpers` threads for each processor.
+/// Errors:  bad arguments are ValidationErrors; no thread to be had fails the event. A run cannot be deferred. When the
+///          bus asks processors to stop, or an outer deadline passes, the caller returns `errors::cancelled` at once.
+template <class Rep, class Period>
+[[nodiscard]] TimeoutDetached timeout_detached(std::chrono::duration<Rep, Period> timeout,
+                                               const DetachedOptions& options = {}) {
+    return {detail::clamped_nanoseconds(timeout), options, std::make_shared<DetachedCounts>()};
+}
+
+} // namespace gossip::middleware

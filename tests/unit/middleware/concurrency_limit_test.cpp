@@ -1,0 +1,114 @@
+#include <gossip/middleware/concurrency_limit.hpp>
+#include <gossip/middleware/timeout.hpp>
+
+#include "support/catch.hpp"
+#include "support/processing.hpp"
+
+#include <atomic>
+#include <chrono>
+#include <thread>
+#include <vector>
+
+namespace middleware = gossip::middleware;
+using namespace std::chrono_literals;
+using gossip::Context;
+using gossip::Event;
+using gossip::Result;
+using support::bind;
+using support::number;
+using support::Rig;
+using support::Script;
+
+TEST_CASE("no more than the limit run at once, and all run", "[concurrency_limit]") {
+    Rig rig;
+    std::atomic<int> running{0};
+    std::atomic<int> most{0};
+    std::atomic<int> calls{0};
+    std::atomic<int> failed{0};
+    const auto limit = middleware::concurrency_limit(2);
+    auto bound = bind(limit([&](const int&) {
+        const int now = ++running;
+        for (int seen = most; seen < now && !most.compare_exchange_weak(seen, now);) {}
+        std::this_thread::yield();
+        --running;
+        ++calls;
+    }));
+    {
+        std::vector<std::jthread> threads;
+        for (int t = 0; t < 4; ++t) {
+            threads.emplace_back([&] {
+                for (int i = 0; i < 500; ++i) {
+                    failed += rig.run(bound) ? 0 : 1;
+                }
+            });
+        }
+    }
+
+    CHECK(calls == 2000);
+    CHECK(failed == 0);
+    CHECK(most <= 2);
+    CHECK(rig.run(bound));
+}
+
+TEST_CASE("with no time to wait, the one too many is refused", "[concurrency_limit]") {
+    Rig rig;
+    int calls = 0;
+    const auto limit = middleware::concurrency_limit({.runs = 1, .max_wait = 0s});
+    auto inner = bind(limit([&](const int&) { ++calls; }));
+    auto outer = bind(limit([&](const int&) {
+        ++calls;
+        CHECK(gossip::is(rig.run(inner).error(), gossip::errors::too_many_at_once));
+    }));
+
+    CHECK(rig.run(outer));
+    CHECK(rig.run(inner));
+
+    CHECK(calls == 2);
+}
+
+TEST_CASE("waiting ends with its time, a deadline or a stop", "[concurrency_limit]") {
+    Rig rig;
+    rig.clock.skip_sleeps = false;
+    const auto limit = middleware::concurrency_limit({.runs = 1, .max_wait = 10s});
+    auto inner = bind(limit([](const int&) {}));
+    auto hurried = bind(middleware::timeout(5s)(limit([](const int&) {})));
+    auto outer = bind(limit([&](const int&) {
+        Result first;
+        Result second;
+        Result third;
+        {
+            const std::jthread waits([&] { first = rig.run(inner); });
+            rig.clock.await_waits(1);
+            rig.clock.advance(10s);
+        }
+        {
+            const std::jthread waits([&] { second = rig.run(hurried); });
+            rig.clock.await_waits(2);
+            rig.clock.advance(5s);
+        }
+        {
+            const std::jthread waits([&] { third = rig.run(inner); });
+            rig.clock.await_waits(3);
+            rig.host.stop();
+        }
+        CHECK(gossip::is(first.error(), gossip::errors::too_many_at_once));
+        CHECK(gossip::is_timeout(second.error()));
+        CHECK(gossip::is(second.error(), gossip::errors::too_many_at_once));
+        CHECK(gossip::is(third.error(), gossip::errors::too_many_at_once));
+    }));
+
+    CHECK(rig.run(outer));
+}
+
+TEST_CASE("a processor that fails or throws gives its place back", "[concurrency_limit]") {
+    Rig rig;
+    auto bound = bind(middleware::concurrency_limit({.runs = 1, .max_wait = 0s})([](const int&) { throw 1; }));
+
+    CHECK(gossip::is_processing(rig.run(bound).error()));
+    CHECK(gossip::is_processing(rig.run(bound).error()));
+}
+
+TEST_CASE("bad limits are refused", "[concurrency_limit]") {
+    CHECK_THROWS_AS(middleware::concurrency_limit(0), gossip::ValidationError);
+    CHECK_THROWS_AS(middleware::concurrency_limit({.max_wait = -1s}), gossip::ValidationError);
+}

@@ -1,0 +1,106 @@
+#include <gossip/middleware/deduplicate.hpp>
+
+#include "support/catch.hpp"
+#include "support/processing.hpp"
+
+#include <chrono>
+#include <string>
+#include <string_view>
+
+namespace middleware = gossip::middleware;
+using namespace std::chrono_literals;
+using gossip::Context;
+using gossip::Event;
+using gossip::Result;
+using support::bind;
+using support::number;
+using support::Rig;
+using support::Script;
+
+TEST_CASE("an event runs once, however often it comes", "[deduplicate]") {
+    Rig rig;
+    int calls = 0;
+    const auto once = middleware::deduplicate();
+    auto bound = bind(once([&](const int&) { ++calls; }));
+    const Event event{number, 1};
+
+    CHECK(rig.run(bound, event));
+    CHECK(rig.run(bound, event));
+    CHECK(rig.run(bound, Event{number, 1}));
+
+    CHECK(calls == 2);
+    CHECK(once.duplicates() == 1);
+}
+
+TEST_CASE("two processors of one event both see it", "[deduplicate]") {
+    Rig rig;
+    int calls = 0;
+    const auto once = middleware::deduplicate();
+    auto first = bind(once([&](const int&) { ++calls; }));
+    auto second = bind(once([&](const int&) { ++calls; }));
+    const Event event{number, 1};
+
+    CHECK(rig.run(first, event));
+    CHECK(rig.run(second, event));
+
+    CHECK(calls == 2);
+}
+
+TEST_CASE("what failed may come again, and a redelivery is no duplicate", "[deduplicate]") {
+    Rig rig;
+    Script script({gossip::errors::retryable});
+    auto bound = bind(middleware::deduplicate()(script.processor()));
+    const Event event{number, 1};
+
+    CHECK_FALSE(rig.run(bound, event));
+    CHECK(rig.run(bound, event));
+    CHECK(script.calls == 2);
+    CHECK(rig.run(bound, event));
+    CHECK(script.calls == 2);
+    CHECK(rig.run(bound, event, 2));
+    CHECK(script.calls == 3);
+}
+
+TEST_CASE("a key function says what is the same", "[deduplicate]") {
+    Rig rig;
+    int calls = 0;
+    const auto by_data = middleware::deduplicate([](const Event& event) { return event.data<int>() % 10; });
+    const auto by_text = middleware::deduplicate([](const Event& event) -> std::string_view { return event.key(); });
+    auto numbers = bind(by_data([&](const int&) { ++calls; }));
+    auto texts = bind(by_text([&](const int&) { ++calls; }));
+
+    CHECK(rig.run(numbers, 11));
+    CHECK(rig.run(numbers, 21));
+    CHECK(rig.run(numbers, 12));
+    CHECK(calls == 2);
+    CHECK(rig.run(texts, Event{number, 1}.with_key("a")));
+    CHECK(rig.run(texts, Event{number, 2}.with_key("a")));
+    CHECK(rig.run(texts, Event{number, 3}.with_key("b")));
+    CHECK(calls == 4);
+}
+
+TEST_CASE("keys are forgotten by time and by number", "[deduplicate]") {
+    Rig rig;
+    int calls = 0;
+    const auto same = [](const Event& event) { return event.data<int>(); };
+    auto timed = bind(middleware::deduplicate({.window = 10s}, same)([&](const int&) { ++calls; }));
+    auto counted = bind(middleware::deduplicate({.count = 2}, same)([&](const int&) { ++calls; }));
+
+    CHECK(rig.run(timed, 1));
+    rig.clock.advance(9s);
+    CHECK(rig.run(timed, 1));
+    CHECK(calls == 1);
+    rig.clock.advance(1s);
+    CHECK(rig.run(timed, 1));
+    CHECK(calls == 2);
+
+    for (const int n : {1, 2, 1, 3, 2, 1}) { // the 3 pushes the 1 out
+        CHECK(rig.run(counted, n));
+    }
+    CHECK(calls == 6);
+}
+
+TEST_CASE("bad windows are refused", "[deduplicate]") {
+    CHECK_THROWS_AS(middleware::deduplicate({.count = 0}), gossip::ValidationError);
+    CHECK_THROWS_AS(middleware::deduplicate({.window = 0s}), gossip::ValidationError);
+}

@@ -1,0 +1,235 @@
+#include <gossip/middleware/chain.hpp>
+#include <gossip/middleware/correlation.hpp>
+#include <gossip/middleware/retry.hpp>
+#include <gossip/middleware/timeout_detached.hpp>
+
+#include "support/catch.hpp"
+#include "support/processing.hpp"
+
+#include <gossip/core/outgoing.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <utility>
+
+namespace middleware = gossip::middleware;
+using namespace std::chrono_literals;
+using gossip::Context;
+using gossip::Event;
+using gossip::Result;
+using support::bind;
+using support::number;
+using support::Rig;
+using support::Script;
+
+namespace {
+
+/// Closed until it is opened.
+class Gate {
+public:
+    void pass() {
+        visited_ = true;
+        visited_.notify_all();
+        open_.wait(false);
+    }
+    void await_visit() const { visited_.wait(false); }
+    void open() {
+        open_ = true;
+        open_.notify_all();
+    }
+
+private:
+    std::atomic<bool> visited_{false};
+    std::atomic<bool> open_{false};
+};
+
+/// Runs on another thread what waits on the clock, and moves the clock when it does and the gate has been reached.
+Result run_late(Rig& rig, auto& bound, std::chrono::nanoseconds by, int waits, const Gate& gate) {
+    Result result;
+    {
+        const std::jthread worker([&] { result = rig.run(bound, 7); });
+        rig.clock.await_waits(waits);
+        gate.await_visit();
+        rig.clock.advance(by);
+    }
+    return result;
+}
+
+} // namespace
+
+TEST_CASE("what ends in time comes as it is, from another thread", "[timeout_detached]") {
+    Rig rig;
+    std::thread::id there;
+    auto bound = bind(middleware::timeout_detached(1s)([&](const int& n) -> Result {
+        there = std::this_thread::get_id();
+        return n == 0 ? Result{} : gossip::errors::fatal;
+    }));
+
+    CHECK(rig.run(bound, 0));
+    CHECK(gossip::is_fatal(rig.run(bound, 1).error()));
+    CHECK(there != std::this_thread::get_id());
+}
+
+TEST_CASE("exceptions come back from the helper", "[timeout_detached]") {
+    Rig rig;
+    auto bound = bind(middleware::timeout_detached(1s)([](const int&) { throw std::runtime_error{"bug"}; }));
+
+    CHECK(std::string{rig.run(bound).error().what()} == "processing error: bug");
+}
+
+TEST_CASE("the caller goes on at the deadline, and the late outcome is counted and dropped", "[timeout_detached]") {
+    Rig rig;
+    Gate gate;
+    std::atomic<int> seen{0};
+    const auto detached = middleware::timeout_detached(10ms);
+    Result result;
+    {
+        auto bound = bind(detached([&](Context& context, const int& n) {
+            gate.pass();
+            CHECK(context.stop_requested());
+            CHECK(context.stop_token().stop_requested());
+            seen = n;
+        }));
+
+        result = run_late(rig, bound, 10ms, 1, gate);
+        CHECK(detached.late() == 0);
+        gate.open();
+    } // joins the helper
+
+    REQUIRE_FALSE(result);
+    CHECK(gossip::as<gossip::TimeoutError>(result.error())->timeout() == 10ms);
+    CHECK(seen == 7);
+    CHECK(detached.late() == 1);
+    CHECK(detached.unbegun() == 0);
+}
+
+TEST_CASE("a run that succeeds at its deadline is too late", "[timeout_detached]") {
+    Rig rig;
+    const auto detached = middleware::timeout_detached(10ms);
+    auto bound = bind(detached([&](const int&) { rig.clock.advance(10ms); }));
+
+    CHECK(gossip::is_timeout(rig.run(bound).error()));
+}
+
+TEST_CASE("helpers are bounded: without a free one an event fails unbegun", "[timeout_detached]") {
+    Rig rig;
+    Gate gate;
+    std::atomic<int> calls{0};
+    const auto detached = middleware::timeout_detached(10ms, {.helpers = 1});
+    Result first;
+    Result second;
+    {
+        auto bound = bind(detached([&](const int&) {
+            ++calls;
+            gate.pass();
+        }));
+        {
+            const std::jthread worker([&] { first = rig.run(bound); });
+            gate.await_visit();
+            rig.clock.await_waits(1);
+            rig.clock.advance(10ms);
+        }
+        second = run_late(rig, bound, 10ms, 2, gate);
+        gate.open();
+    }
+
+    CHECK(gossip::is_timeout(first.error()));
+    CHECK(gossip::as<gossip::TimeoutError>(second.error())->message() == "no helper thread was free");
+    CHECK(calls == 1);
+    CHECK(detached.late() == 1);
+    CHECK(detached.unbegun() == 1);
+}
+
+TEST_CASE("a stop releases the caller at once", "[timeout_detached]") {
+    Rig rig;
+    Gate gate;
+    Result result;
+    {
+        auto bound = bind(middleware::timeout_detached(1h)([&](const int&) { gate.pass(); }));
+        {
+            const std::jthread worker([&] { result = rig.run(bound); });
+            rig.clock.await_waits(1);
+            rig.host.stop();
+        }
+        gate.open();
+    }
+
+    CHECK(gossip::is(result.error(), gossip::errors::cancelled));
+}
+
+TEST_CASE("a late run may outlive the event and be the one that ends its processor", "[timeout_detached]") {
+    Rig rig;
+    Gate gate;
+    const auto seen = std::make_shared<std::atomic<int>>(0); // the helper's last words may come after the test's end
+    const auto detached = middleware::timeout_detached(10ms);
+    std::function<void()> end_it;
+    const auto processor = [&gate, &end_it, seen](const gossip::TypedEvent<int>& event) {
+        gate.pass();
+        end_it();
+        const auto kept = seen;
+        *kept = *event;
+        kept->notify_all();
+    };
+    using Bound = decltype(bind(detached(processor)));
+    auto bound = std::make_unique<Bound>(bind(detached(processor)));
+    end_it = [&] { bound.reset(); };
+
+    CHECK(gossip::is_timeout(run_late(rig, *bound, 10ms, 1, gate).error()));
+    gate.open();
+    seen->wait(0);
+
+    CHECK(*seen == 7);
+    CHECK(bound == nullptr);
+}
+
+TEST_CASE("deferring on a helper is refused", "[timeout_detached]") {
+    Rig rig;
+    auto bound =
+        bind(middleware::timeout_detached(1s)([](Context& context, const int&) { context.defer().succeed(); }));
+
+    CHECK(gossip::is_processing(rig.run(bound).error()));
+    CHECK(rig.host.deferred == 0);
+}
+
+TEST_CASE("what the worker's publishes inherit goes to the helper", "[timeout_detached]") {
+    Rig rig;
+    Event out{number, 0};
+    auto bound = bind(middleware::chain(middleware::correlation("request"),
+                                        middleware::timeout_detached(1s))([&] { gossip::detail::add_outgoing(out); }));
+
+    CHECK(rig.run(bound, Event{number, 1}.with_metadata("request", "r-1")));
+
+    CHECK(out.metadata().get<std::string>("request") == "r-1");
+}
+
+TEST_CASE("many workers and few helpers run everything once", "[timeout_detached]") {
+    std::atomic<int> sum{0};
+    std::atomic<int> failed{0};
+    {
+        auto bound = bind(middleware::timeout_detached(1h, {.helpers = 2})([&](const int& n) { sum += n; }));
+        std::vector<std::jthread> threads;
+        for (int t = 0; t < 4; ++t) {
+            threads.emplace_back([&] {
+                for (int i = 0; i < 200; ++i) {
+                    Context context;
+                    failed += bound(context, Event{number, 1}) ? 0 : 1;
+                }
+            });
+        }
+    }
+
+    CHECK(failed == 0);
+    CHECK(sum == 800);
+}
+
+TEST_CASE("bad arguments of timeout_detached are refused", "[timeout_detached]") {
+    CHECK_THROWS_AS(middleware::timeout_detached(0s), gossip::ValidationError);
+    CHECK_THROWS_AS(middleware::timeout_detached(-1s), gossip::ValidationError);
+    CHECK_THROWS_AS(middleware::timeout_detached(1s, {.helpers = 0}), gossip::ValidationError);
+}
