@@ -57,6 +57,18 @@ inline void cpu_pause() noexcept {
 #endif
 }
 
+/// Brings a cache line near, to be written soon. (The compilers' own builtin asks for it to be read only, unless they are
+/// told of a newer processor; where this instruction is not known it does nothing.)
+inline void prefetch_for_write(const void* address) noexcept {
+#if defined(__x86_64__)
+    __asm__ __volatile__("prefetchw %0" : : "m"(*static_cast<const char*>(address)));
+#elif defined(__GNUC__)
+    __builtin_prefetch(address, 1);
+#else
+    static_cast<void>(address);
+#endif
+}
+
 /// A counter that runs at one rate on all cores and never backwards; 0 for ever where there is none (see `has_ticks`).
 inline std::uint64_t ticks() noexcept {
 #if defined(__x86_64__) || defined(__i386__)

@@ -17,6 +17,8 @@
 #include <cstddef>
 #include <initializer_list>
 #include <memory>
+#include <mutex>
+#include <new>
 #include <optional>
 #include <type_traits>
 #include <utility>
@@ -67,13 +69,18 @@ public:
     // Publishing: `accepted` means that it will be handled, and counted, whatever happens later
 
     template <detail::event_data T>
-    PublishStatus publish(const Topic<T>& topic, std::type_identity_t<T> data) {
+    PublishStatus publish(const Topic<T>& topic, std::type_identity_t<T>&& data) {
         if constexpr (requires { provider_.template send_data<T>(*engine_, topic.type(), std::move(data)); }) {
             if (detail::outgoing_metadata == nullptr) [[likely]] {
                 return provider_.template send_data<T>(*engine_, topic.type(), std::move(data));
             }
         }
         return send(make<T>(topic, std::move(data)), true);
+    }
+    template <detail::event_data T>
+        requires std::copy_constructible<T>
+    PublishStatus publish(const Topic<T>& topic, const std::type_identity_t<T>& data) {
+        return publish(topic, T(data));
     }
     template <detail::event_data T>
     PublishStatus publish(const Topic<T>& topic, std::type_identity_t<T> data, PublishOptions options) {
@@ -113,8 +120,22 @@ public:
         return run(with(make<T>(topic, std::move(data)), std::move(options)));
     }
     template <detail::event_data T>
-    SyncResult publish_sync(const Topic<T>& topic, std::type_identity_t<T> data) {
-        return run(make<T>(topic, std::move(data)));
+    SyncResult publish_sync(const Topic<T>& topic, std::type_identity_t<T>&& data) {
+        detail::SyncOutcome outcome;
+        switch (engine_->publish_sync(topic.type(), &detail::payload_ops<T>, std::addressof(data), outcome)) {
+        case detail::Engine::Sync::done:
+            return result(outcome);
+        case detail::Engine::Sync::wants_event:
+            return run(make<T>(topic, std::move(data)));
+        case detail::Engine::Sync::closed:
+            break;
+        }
+        return closed();
+    }
+    template <detail::event_data T>
+        requires std::copy_constructible<T>
+    SyncResult publish_sync(const Topic<T>& topic, const std::type_identity_t<T>& data) {
+        return publish_sync(topic, T(data));
     }
     SyncResult publish_sync(const Topic<>& topic, PublishOptions options = {}) {
         return run(with(EventAccess::make(topic.type(), engine_->stamp(), Priority::normal), std::move(options)));
@@ -279,13 +300,23 @@ private:
         return provider_.send(*engine_, event, may_wait);
     }
     SyncResult run(Event event) {
+        detail::SyncOutcome outcome;
         detail::add_outgoing(event);
-        std::vector<Failure> failures;
-        std::size_t processors = 0;
-        if (!engine_->publish_sync(event, failures, processors)) {
-            failures.push_back(Failure{errors::closed});
+        if (!engine_->publish_sync(event, outcome)) {
+            return closed();
         }
-        return SyncResult{std::move(failures), processors};
+        return result(outcome);
+    }
+    static SyncResult closed() {
+        detail::SyncOutcome outcome;
+        outcome.fail({}, {}, errors::closed);
+        return result(outcome);
+    }
+    static SyncResult result(detail::SyncOutcome& outcome) {
+        if (outcome.out_of_memory) [[unlikely]] {
+            throw std::bad_alloc{};
+        }
+        return SyncResult{std::move(outcome.failures), outcome.processors};
     }
     ScheduledId later(std::chrono::nanoseconds delay, Event event, bool restamp) {
         detail::check_duration("delay", delay);
@@ -335,7 +366,7 @@ private:
     ShutdownReport finish(std::optional<std::chrono::nanoseconds> timeout) {
         const bool complete = engine_->shutdown(timeout);
         if (complete) {
-            static_cast<void>(provider_.shutdown().ok());
+            std::call_once(provider_ended_, [this] { static_cast<void>(provider_.shutdown().ok()); });
         }
         ShutdownReport report;
         static_cast<Counters&>(report) = counters();
@@ -365,6 +396,7 @@ private:
 
     std::shared_ptr<detail::Engine> engine_;
     Provider provider_{};
+    std::once_flag provider_ended_;
 };
 
 EventBus() -> EventBus<MemoryProvider>;

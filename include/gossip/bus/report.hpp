@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -53,29 +54,41 @@ struct ShutdownReport : Counters {
 class [[nodiscard]] SyncResult {
 public:
     SyncResult() = default;
-    SyncResult(std::vector<Failure> failures, std::size_t processors) : processors_(processors), failures_(std::move(failures)) {
-        if (!failures_.empty()) [[unlikely]] {
-            errors_.reserve(failures_.size());
-            for (const Failure& failure : failures_) {
-                errors_.push_back(failure.error);
+    /// For the library: null is success.
+    SyncResult(std::unique_ptr<std::vector<Failure>> failures, std::size_t processors) : processors_(processors) {
+        if (failures != nullptr) [[unlikely]] {
+            failed_ = std::make_unique<Failed>();
+            failed_->failures = std::move(*failures);
+            failed_->errors.reserve(failed_->failures.size());
+            for (const Failure& failure : failed_->failures) {
+                failed_->errors.push_back(failure.error);
             }
         }
     }
 
     /// No processor failed.
-    [[nodiscard]] bool ok() const noexcept { return errors_.empty(); }
+    [[nodiscard]] bool ok() const noexcept { return failed_ == nullptr; }
     explicit operator bool() const noexcept { return ok(); }
     /// How many processors were called.
     [[nodiscard]] std::size_t processors() const noexcept { return processors_; }
     /// One for each processor that failed, in the order in which they ran.
-    [[nodiscard]] const std::vector<Error>& errors() const noexcept { return errors_; }
+    [[nodiscard]] const std::vector<Error>& errors() const noexcept {
+        static const std::vector<Error> none;
+        return failed_ == nullptr ? none : failed_->errors;
+    }
     /// The same with the subscriptions that they came from.
-    [[nodiscard]] const std::vector<Failure>& failures() const noexcept { return failures_; }
+    [[nodiscard]] const std::vector<Failure>& failures() const noexcept {
+        static const std::vector<Failure> none;
+        return failed_ == nullptr ? none : failed_->failures;
+    }
 
 private:
+    struct Failed {
+        std::vector<Failure> failures;
+        std::vector<Error> errors;
+    };
     std::size_t processors_ = 0;
-    std::vector<Failure> failures_;
-    std::vector<Error> errors_;
+    std::unique_ptr<Failed> failed_; // null: all is well
 };
 
 } // namespace gossip

@@ -76,6 +76,7 @@ public:
                 if (tail_.compare_exchange_weak(tail, tail + 1, std::memory_order_seq_cst, // [ticket] announces work
                                                 std::memory_order_relaxed)) {              // relaxed: another guess
                     ticket = at;
+                    fetch(at + ahead);
                     return Refusal::none;
                 }
                 continue;
@@ -131,6 +132,7 @@ public:
                 if (turn != full_at(head + count)) {
                     break;
                 }
+                platform::prefetch_for_write(&slots_[(head + count) & mask_]); // the turn is to be written, the rest is not
                 ++count;
             }
             if (count > 0) {
@@ -186,9 +188,27 @@ public:
     /// Whether reserve would find a free slot, parked ones stepped over. Sees what vacate_parked freed before the
     /// caller's announcement that it waits; what vacate freed only if a fence stands between on both sides.
     [[nodiscard]] bool has_room() const noexcept { return room_from(tail()); }
+    /// The ticket of the value, parked ones stepped over, that must be gone before reserve finds room; false if nothing
+    /// is in the way, or parked ones alone.
+    [[nodiscard]] bool in_the_way(Ticket& ticket) const noexcept {
+        Ticket at = tail();
+        for (const Ticket end = at + mask_ + 1; at != end; ++at) {
+            const std::uint64_t turn = slots_[at & mask_].turn.load(std::memory_order_seq_cst); // [begun] freed by now?
+            if ((turn & state_mask) != parked) {
+                ticket = turn >> state_bits;
+                return ticket < at;
+            }
+        }
+        return false;
+    }
     /// Tickets that were drawn without a value: steps over parked slots.
     [[nodiscard]] std::uint64_t stepped_over() const noexcept {
         return stepped_.load(std::memory_order_acquire); // [ticket] follows the CAS that it corrects
+    }
+
+    /// Consumers' steps over tickets that stood for no value in line.
+    [[nodiscard]] std::uint64_t passed_over() const noexcept {
+        return passed_.load(std::memory_order_acquire); // [begun] follows the CAS that it corrects
     }
 
     /// No ticket is drawn any more; drawn ones stay good.
@@ -206,6 +226,7 @@ private:
         alignas(T) std::byte storage[sizeof(T)];
     };
 
+    static constexpr Ticket ahead = 3; // how far: some 100 ns of work
     static constexpr std::uint64_t closed_flag = std::uint64_t{1} << 63;
     static constexpr std::uint64_t gate_flag = std::uint64_t{1} << 62;
     static constexpr std::uint64_t flags = closed_flag | gate_flag;
@@ -229,6 +250,15 @@ private:
         return false;
     }
 
+    /// Asks for the lines of a slot that is to be written soon: the locked operation of the next ticket waits for those
+    /// writes, and without this it waits for the consumer's cache.
+    void fetch(Ticket at) const noexcept {
+        const Slot& slot = slots_[at & mask_];
+        for (std::size_t i = 0; i < sizeof(Slot); i += platform::cache_line) {
+            platform::prefetch_for_write(reinterpret_cast<const std::byte*>(&slot) + i);
+        }
+    }
+
     /// The slot at `at` needs nobody's attention any more: moves the index on, unless somebody else has.
     void step_over(Atom<std::uint64_t>& index, std::uint64_t& at) noexcept {
         if (index.compare_exchange_strong(at, at + 1,
@@ -236,6 +266,8 @@ private:
                                           std::memory_order_relaxed)) { // relaxed: another guess
             if (&index == &tail_) {
                 stepped_.fetch_add(1, std::memory_order_release); // [ticket] the correction is seen after its ticket
+            } else {
+                passed_.fetch_add(1, std::memory_order_release); // [begun] the correction is seen after its step
             }
             ++at;
         }
@@ -246,6 +278,7 @@ private:
     alignas(platform::cache_line) Atom<std::uint64_t> tail_{0};
     alignas(platform::cache_line) Atom<std::uint64_t> head_{0};
     alignas(platform::cache_line) Atom<std::uint64_t> stepped_{0};
+    Atom<std::uint64_t> passed_{0};
 };
 
 } // namespace gossip

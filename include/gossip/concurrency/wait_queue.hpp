@@ -80,12 +80,8 @@ public:
         return count_.load(std::memory_order_seq_cst) != 0; // [enlisted] after the caller's change
     }
     void wake_one() noexcept {
-        platform::Parker* parker = nullptr;
-        {
-            const std::lock_guard lock(mutex_);
-            parker = pop();
-        }
-        if (parker != nullptr) {
+        const std::lock_guard lock(mutex_); // until it is unparked: the waiter leaves under it, and may take its parker along
+        if (platform::Parker* const parker = pop()) {
             parker->unpark();
         }
     }

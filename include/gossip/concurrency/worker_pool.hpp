@@ -14,7 +14,7 @@ namespace gossip {
 
 /// What a worker does while it has nothing to do.
 enum class Idle : std::uint8_t {
-    sleep, // search for some 50 µs, then sleep: costs no CPU
+    sleep, // search for some 25 µs, then sleep: costs no CPU
     spin,  // search for ever: starts within 0.1 µs, costs a core per bus
 };
 
@@ -131,54 +131,39 @@ public:
 private:
     struct alignas(platform::cache_line) Seat {
         Atom<std::uint64_t> steps{0};
-        std::uint64_t steps_at_search = 0; // this worker's own
-        unsigned fruitless = 0;
     };
 
-    static constexpr int pauses = 64;
-    static constexpr int yields = 64;
+    // How long the worker on duty goes on looking before it sleeps: some 25 µs when nobody else wants the processor. Short
+    // pauses first, as the next item is often only nanoseconds away; then yields, for those who are to bring it.
+    static constexpr unsigned paused_rounds = 6;
+    static constexpr unsigned search_rounds = 70;
 
     void run(unsigned worker) {
+        unsigned round = 0;
         while (!stopping_.load(std::memory_order_relaxed)) { // relaxed: asked again after every sleep
             if (source_.work(worker)) {
+                round = 0;
                 continue;
             }
-            if (lot_.take_duty(worker) && search(worker)) {
+            if (lot_.take_duty(worker) && (round < search_rounds || idle_ == Idle::spin)) {
+                progressed(worker);
+                wait_a_moment(round);
+                ++round;
                 continue;
             }
             lot_.sleep(worker, *this);
+            round = 0;
         }
         lot_.resign(worker);
     }
 
-    /// Looks for work for a while; false if there was none.
-    bool search(unsigned worker) noexcept {
-        for (int i = 0; i < pauses; ++i) {
-            if (has_work()) {
-                yield_if_stuck(worker);
-                return true;
+    static void wait_a_moment(unsigned round) noexcept {
+        if (round < paused_rounds) {
+            for (unsigned i = 0; i <= round; ++i) {
+                platform::cpu_pause();
             }
-            platform::cpu_pause();
-        }
-        for (int i = 0; i < yields || idle_ == Idle::spin; ++i) {
-            if (has_work() || source_.until_due() <= 0) {
-                return true;
-            }
-            progressed(worker);
+        } else {
             std::this_thread::yield();
-        }
-        return false;
-    }
-
-    /// `has_work` with nothing to take means that a producer was halted between its ticket and its value.
-    void yield_if_stuck(unsigned worker) noexcept {
-        Seat& seat = seats_[worker];
-        const std::uint64_t steps = seat.steps.load(std::memory_order_relaxed); // relaxed: written by this worker alone
-        if (seat.steps_at_search == steps && ++seat.fruitless > 16) {
-            std::this_thread::yield();
-        } else if (seat.steps_at_search != steps) {
-            seat.steps_at_search = steps;
-            seat.fruitless = 0;
         }
     }
 

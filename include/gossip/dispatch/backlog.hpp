@@ -83,6 +83,7 @@ public:
             lanes_[lane].slots[index] = {ticket, 0};
             append(key->second, link_to(lane, index));
             ring.commit_parked(ticket);
+            parked_ever_[lane].fetch_add(1, std::memory_order_release); // [spilled] statistics
             count(parked_, +1);
         }
         return Refusal::none;
@@ -113,6 +114,9 @@ public:
         }
         return true;
     }
+
+    /// Returns when each spill that has seen the intake open has been counted.
+    void await_spills() noexcept { const std::lock_guard lock(mutex_); }
 
     /// The key of an event that has let it go passes to the next event of that key, if there is one. Returns the lane in
     /// which that is ready now, or a negative number.
@@ -156,6 +160,7 @@ public:
         const Ticket ticket = here.ready.front();
         std::pop_heap(here.ready.begin(), here.ready.end(), std::greater<>{});
         here.ready.pop_back();
+        count(ready_count_, -1);
         show_first(lane);
         into.take(ring.address(ticket));
         ring.vacate_parked(ticket);
@@ -186,6 +191,13 @@ public:
         return true;
     }
 
+    /// The ticket of the event that take_oldest would take, or `none`.
+    [[nodiscard]] Ticket oldest(std::size_t lane) noexcept {
+        const std::lock_guard lock(mutex_);
+        Ticket oldest = lanes_[lane].ready.empty() ? none : lanes_[lane].ready.front();
+        static_cast<void>(find_oldest_parked(lane, oldest));
+        return oldest;
+    }
     /// Takes the oldest event that waits for its key, or has just got it, if it is older than `limit`.
     [[nodiscard]] Oldest take_oldest(std::size_t lane, EventRing& ring, Ticket limit, TakenEvent& into) noexcept {
         const std::lock_guard lock(mutex_);
@@ -194,20 +206,13 @@ public:
             return Oldest::none;
         }
         Ticket oldest = limit;
-        Key* owner = nullptr;
-        for (auto& [name, key] : keys_) {
-            for (Link link = key.first; link != 0; link = after(link)) {
-                if (!is_spilled(link) && lane_of(link) == lane && here.slots[index_of(link)].ticket < oldest) {
-                    oldest = here.slots[index_of(link)].ticket;
-                    owner = &key;
-                }
-            }
-        }
+        Key* owner = find_oldest_parked(lane, oldest);
         if (!here.ready.empty() && here.ready.front() < oldest) {
             oldest = here.ready.front();
             owner = nullptr;
             std::pop_heap(here.ready.begin(), here.ready.end(), std::greater<>{});
             here.ready.pop_back();
+            count(ready_count_, -1);
             show_first(lane);
         } else if (owner == nullptr) {
             return Oldest::none;
@@ -244,6 +249,14 @@ public:
         return false;
     }
 
+    /// Events that have ever taken a slot of that lane's ring without standing in line there.
+    [[nodiscard]] std::uint64_t parked_ever(std::size_t lane) const noexcept {
+        return parked_ever_[lane].load(std::memory_order_acquire); // [spilled] statistics
+    }
+    /// Events that have got their key and wait for their turn.
+    [[nodiscard]] std::size_t ready() const noexcept {
+        return ready_count_.load(std::memory_order_acquire); // [spilled] statistics
+    }
     /// Events that wait for their key.
     [[nodiscard]] std::size_t parked() const noexcept {
         return parked_.load(std::memory_order_acquire); // [spilled] statistics
@@ -333,6 +346,19 @@ private:
     Link& after(Link link) noexcept {
         return is_spilled(link) ? spilled_of(link).behind : lanes_[lane_of(link)].slots[index_of(link)].next;
     }
+    /// The key behind which the oldest event of a lane is parked that is older than `oldest`; null if there is none.
+    Key* find_oldest_parked(std::size_t lane, Ticket& oldest) noexcept {
+        Key* owner = nullptr;
+        for (auto& [name, key] : keys_) {
+            for (Link link = key.first; link != 0; link = after(link)) {
+                if (!is_spilled(link) && lane_of(link) == lane && lanes_[lane].slots[index_of(link)].ticket < oldest) {
+                    oldest = lanes_[lane].slots[index_of(link)].ticket;
+                    owner = &key;
+                }
+            }
+        }
+        return owner;
+    }
     void append(Key& key, Link link) noexcept {
         after(link) = 0;
         if (key.last == 0) {
@@ -356,6 +382,7 @@ private:
         Lane& here = lanes_[lane];
         here.ready.push_back(here.slots[index].ticket); // within what was reserved: a slot is ready once
         std::push_heap(here.ready.begin(), here.ready.end(), std::greater<>{});
+        count(ready_count_, +1);
         show_first(lane);
     }
     void show_first(std::size_t lane) noexcept {
@@ -378,7 +405,9 @@ private:
     std::array<Lane, priority_count> lanes_;
     std::array<std::atomic<Ticket>, priority_count> first_ready_{none, none, none, none};
     std::array<std::atomic<std::size_t>, priority_count> spilled_{};
+    std::array<std::atomic<std::uint64_t>, priority_count> parked_ever_{};
     std::atomic<std::size_t> parked_{0};
+    std::atomic<std::size_t> ready_count_{0};
     std::atomic<std::uint64_t> spilled_ever_{0};
 };
 

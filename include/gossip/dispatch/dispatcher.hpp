@@ -10,20 +10,17 @@
 
 namespace gossip::detail {
 
-inline void Engine::run_event(Seat& seat, Frame& frame, Event& event, Kind kind, std::vector<Failure>* failures,
-                              std::size_t* processors) noexcept {
-    std::unique_ptr<const ProcessorList> stray;
+inline void Engine::run_event(Seat& seat, Frame& frame, Event& event, Kind kind, SyncOutcome* outcome) noexcept {
     const ProcessorList* list = nullptr;
-    if (const Result found = guard([&] { list = registry_.protect(seat, event, stray); }); !found) {
-        // Out of memory for a name never seen before: the event has begun and can't be delivered.
-        std::vector<Failure> lost;
-        lost.push_back(Failure{found.error()});
-        end(seat, event, kind, failures == nullptr ? lost : *failures, 0);
-        return;
+    if (!registry_.protect_latest(seat, EventAccess::name(event), list)) [[unlikely]] {
+        if (const Result found = guard([&] { list = registry_.protect_other(seat, event.type()); }); !found) {
+            end_unroutable(seat, event, kind, found.error(), outcome);
+            return;
+        }
     }
     if (list == nullptr) {
         if (kind == Kind::letter) {
-            open_letters_.fetch_sub(1, std::memory_order_seq_cst); // [letters]
+            open_letters_.fetch_sub(1, std::memory_order_seq_cst); // [letters] those who listened have gone
             return;
         }
         if (event.has_key() && kind == Kind::event) {
@@ -32,58 +29,135 @@ inline void Engine::run_event(Seat& seat, Frame& frame, Event& event, Kind kind,
         seat.ledger.add(Tally::unrouted);
         return;
     }
-
     ++(kind == Kind::letter ? frame.letters : frame.events);
-    Run run(*this, seat, event, kind);
-    Context context(run, 1);
-    std::size_t called = 0;
-    for (const ProcessorList::Entry& entry : list->entries) {
-        Subscriber& subscriber = *entry.subscriber;
-        seat.current.store(&subscriber, std::memory_order_release); // [running] the one before has returned
-        registry_.fence().light();
-        if (inbox_.attention() != 0 && (inbox_.attention() & Inbox::enders_bit) != 0) [[unlikely]] {
-            enders_.wake_all();
+    if (list->takes(EventAccess::ops(event))) {
+        std::optional<Run> failed;
+        const std::size_t called =
+            call_blind(seat, *list, EventAccess::data(event), [&](Subscriber& subscriber, const Error& error) {
+                if (!failed) {
+                    failed.emplace(*this, seat, event, kind);
+                }
+                failed->add_failure(subscriber, error);
+            });
+        if (outcome != nullptr) {
+            outcome->processors = called;
         }
-        if (!subscriber.active.load(std::memory_order_acquire)) [[unlikely]] { // [running]
-            continue;
+        if (!failed) [[likely]] {
+            end_well(seat, event, kind);
+        } else {
+            finish(*failed, outcome);
         }
-        run.subscriber_ = &subscriber;
-        ++called;
-        const Result result = entry.plain ? entry.invoke(entry.state, context, event) : run_special(run, context, subscriber);
-        if (!result) [[unlikely]] {
-            run.failed_.push_back({&subscriber, result.error()});
+    } else {
+        Run run(*this, seat, event, kind);
+        const std::size_t called = call_all(seat, *list, run);
+        if (outcome != nullptr) {
+            outcome->processors = called;
         }
+        finish(run, outcome);
     }
-    if (processors != nullptr) {
-        *processors = called;
-    }
-    finish(run, failures);
     --(kind == Kind::letter ? frame.letters : frame.events);
+    leave(seat);
+}
+
+/// The run is over: neither the list of processors nor the last of them is in use any more.
+inline void Engine::leave(Seat& seat) noexcept {
     seat.current.store(nullptr, std::memory_order_release); // [running] all have returned
     SubscriptionRegistry::unprotect(seat);
     tell_enders();
 }
 
-/// The end of a run: of the event itself, or of this run's share in it.
-inline void Engine::finish(Run& run, std::vector<Failure>* failures) noexcept {
-    const bool keyed = run.kind_ == Kind::event && run.event_.has_key();
-    if (run.failed_.empty() && run.settlement_ == nullptr && run.collecting_.empty()) [[likely]] {
-        if (keyed) {
-            let_go_of_key(run.event_);
-        }
-        if (run.kind_ == Kind::letter) {
-            open_letters_.fetch_sub(1, std::memory_order_seq_cst); // [letters]
-        } else {
-            run.seat_.ledger.add(Tally::handled);
-        }
-        return;
+/// True if the processor may be called: shows that it runs before it looks whether its subscription has ended.
+inline bool Engine::enter(Seat& seat, const Subscriber& subscriber) noexcept {
+    seat.current.store(&subscriber, std::memory_order_release); // [running] the one before has returned
+    registry_.fence().light();
+    if ((inbox_.attention() & Inbox::enders_bit) != 0) [[unlikely]] {
+        enders_.wake_all();
     }
-    finish_slowly(run, failures);
+    return subscriber.active.load(std::memory_order_acquire); // [running]
+}
+
+/// The short way: processors that see the data alone. Nothing can be deferred.
+template <class Fail>
+std::size_t Engine::call_blind(Seat& seat, const ProcessorList& list, const void* data, Fail&& fail) noexcept {
+    std::size_t called = 0;
+    for (const ProcessorList::Entry& entry : list.entries) {
+        if (enter(seat, *entry.subscriber)) [[likely]] {
+            ++called;
+            if (const Result result = entry.invoke_data(entry.state, data); !result) [[unlikely]] {
+                fail(*entry.subscriber, result.error());
+            }
+        }
+    }
+    return called;
+}
+
+inline std::size_t Engine::call_all(Seat& seat, const ProcessorList& list, Run& run) noexcept {
+    Context context(run, 1);
+    std::size_t called = 0;
+    for (const ProcessorList::Entry& entry : list.entries) {
+        Subscriber& subscriber = *entry.subscriber;
+        if (!enter(seat, subscriber)) [[unlikely]] {
+            continue;
+        }
+        run.subscriber_ = &subscriber;
+        ++called;
+        const Result result =
+            entry.plain ? entry.invoke(entry.state, context, run.event_) : run_special(run, context, subscriber);
+        if (!result) [[unlikely]] {
+            run.add_failure(subscriber, result.error());
+        }
+    }
+    return called;
+}
+
+/// The end of an event that has no other: all its processors have run, and well.
+inline void Engine::end_well(Seat& seat, const Event& event, Kind kind) noexcept {
+    if (kind == Kind::event && event.has_key()) {
+        let_go_of_key(event);
+    }
+    if (kind == Kind::letter) {
+        open_letters_.fetch_sub(1, std::memory_order_seq_cst); // [letters] it has been read
+    } else {
+        seat.ledger.add(Tally::handled);
+    }
+}
+
+/// The same for data that no event was made of; false if some processor wants one.
+inline bool Engine::run_data(Seat& seat, Frame& frame, const EventType& type, const PayloadOps* ops, const void* data,
+                             SyncOutcome& outcome) noexcept {
+    const ProcessorList* list = nullptr;
+    if (!registry_.protect_latest(seat, type.name(), list)) [[unlikely]] {
+        if (!guard([&] { list = registry_.protect_other(seat, type); })) {
+            return false; // the long way says so
+        }
+    }
+    if (list == nullptr || !list->takes(ops)) {
+        SubscriptionRegistry::unprotect(seat);
+        return false;
+    }
+    ++frame.events;
+    seat.ledger.add(Tally::accepted);
+    outcome.processors = call_blind(seat, *list, data, [&](Subscriber& subscriber, const Error& error) {
+        outcome.fail(subscriber.id, subscriber.options.name, error);
+    });
+    seat.ledger.add(outcome.ok() ? Tally::handled : Tally::failed);
+    --frame.events;
+    leave(seat);
+    return true;
+}
+
+/// The end of a run: of the event itself, or of this run's share in it.
+inline void Engine::finish(Run& run, SyncOutcome* outcome) noexcept {
+    if (run.open_ends_ == nullptr && run.settlement_ == nullptr && run.failed_without_memory_ == nullptr) [[likely]] {
+        end_well(run.seat_, run.event_, run.kind_);
+    } else {
+        finish_slowly(run, outcome);
+    }
 }
 
 /// A batch is the only one with a share in the event: it gets the event itself.
 inline void Engine::finish_collected(Run& run) noexcept {
-    Run::Collecting& to = run.collecting_.front();
+    Run::Collecting& to = run.open_ends_->collecting.front();
     const bool keyed = run.kind_ == Kind::event && run.event_.has_key();
     std::optional<Event> key;
     bool taken = false;
@@ -111,8 +185,11 @@ inline void Engine::finish_collected(Run& run) noexcept {
 }
 
 /// The end of a run that somebody failed, deferred, or collected.
-inline void Engine::finish_slowly(Run& run, std::vector<Failure>* failures) noexcept {
-    if (run.failed_.empty() && run.settlement_ == nullptr && run.collecting_.size() == 1) {
+inline void Engine::finish_slowly(Run& run, SyncOutcome* outcome) noexcept {
+    Run::OpenEnds nothing;
+    Run::OpenEnds& open = run.open_ends_ == nullptr ? nothing : *run.open_ends_;
+    if (run.settlement_ == nullptr && run.failed_without_memory_ == nullptr && open.failed.empty() &&
+        open.collecting.size() == 1) {
         finish_collected(run);
         return;
     }
@@ -121,8 +198,8 @@ inline void Engine::finish_slowly(Run& run, std::vector<Failure>* failures) noex
     // Several have a share: each is an open end of a settlement, if only until they are looked at below.
     std::vector<Failure> final;
     const auto fail_for_good = [&](Subscriber& subscriber, const Error& error) {
-        if (failures != nullptr) {
-            failures->push_back(Failure{error, subscriber.id, subscriber.options.name, run.attempt_});
+        if (outcome != nullptr) {
+            outcome->fail(subscriber.id, subscriber.options.name, error);
         }
         if (run.settlement_ != nullptr) {
             run.settlement_->add_failure(subscriber, run.attempt_, error);
@@ -130,7 +207,10 @@ inline void Engine::finish_slowly(Run& run, std::vector<Failure>* failures) noex
             final.push_back(Failure{error, subscriber.id, subscriber.options.name, run.attempt_});
         }
     };
-    for (const Run::Failed& failed : run.failed_) {
+    if (run.failed_without_memory_ != nullptr) {
+        fail_for_good(*run.failed_without_memory_, errors::out_of_memory);
+    }
+    for (const Run::Failed& failed : open.failed) {
         if (run.kind_ != Kind::sync && wants_redelivery(*failed.subscriber, run.attempt_, failed.error)) {
             Settlement::Part* part = nullptr;
             const Result opened = guard([&] {
@@ -154,7 +234,7 @@ inline void Engine::finish_slowly(Run& run, std::vector<Failure>* failures) noex
         }
         fail_for_good(*failed.subscriber, failed.error);
     }
-    for (Run::Collecting& to : run.collecting_) {
+    for (Run::Collecting& to : open.collecting) {
         Settlement::Part* part = nullptr;
         bool taken = false;
         const Result added = guard([&] {
@@ -181,6 +261,21 @@ inline void Engine::finish_slowly(Run& run, std::vector<Failure>* failures) noex
     end(seat, run.event_, run.kind_, final, run.begun_ns_);
 }
 
+/// Out of memory for a name that was never seen before: the event has begun, and can't be delivered.
+inline void Engine::end_unroutable(Seat& seat, Event& event, Kind kind, const Error& error, SyncOutcome* outcome) noexcept {
+    std::vector<Failure> lost;
+    static_cast<void>(guard([&] {
+                          lost.push_back(Failure{error});
+                          if (outcome != nullptr) {
+                              outcome->fail({}, {}, error);
+                          }
+                      }).ok());
+    if (event.has_key() && kind == Kind::event) {
+        let_go_of_key(event);
+    }
+    end(seat, event, kind, lost, 0);
+}
+
 inline void Engine::run_part(Seat& seat, Settlement::Part& part, bool has_turn) noexcept {
     Settlement& home = *part.home;
     const Ref<Subscriber> subscriber = part.subscriber;
@@ -201,15 +296,14 @@ inline void Engine::run_part(Seat& seat, Settlement::Part& part, bool has_turn) 
     run.attempt_ = part.attempt;
     run.subscriber_ = subscriber.get();
     Context context(run, part.attempt);
-    seat.current.store(subscriber.get(), std::memory_order_release); // [running] the one before has returned
-    registry_.fence().light();
     Result result;
-    if (subscriber->active.load(std::memory_order_acquire)) { // [running]
+    if (enter(seat, *subscriber)) {
         result = subscriber->processor.invoke()(subscriber->processor.state(), context, home.event());
     } else if (!part.last.ok()) {
         result = part.last; // its attempts end with the subscription
+        --part.attempt;
     }
-    for (Run::Collecting& to : run.collecting_) {
+    for (Run::Collecting& to : run.open_ends().collecting) {
         Settlement::Part* collected = nullptr;
         bool taken = false;
         const Result added = guard([&] {

@@ -7,6 +7,7 @@
 #include <gossip/core/context.hpp>
 #include <gossip/core/event.hpp>
 #include <gossip/core/event_access.hpp>
+#include <gossip/core/guard.hpp>
 #include <gossip/dispatch/dead_letter.hpp>
 #include <gossip/dispatch/inbox.hpp>
 #include <gossip/dispatch/seat.hpp>
@@ -14,6 +15,7 @@
 #include <gossip/dispatch/subscription_registry.hpp>
 #include <gossip/dispatch/task.hpp>
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstddef>
@@ -23,6 +25,7 @@
 #include <new>
 #include <optional>
 #include <stop_token>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -45,6 +48,24 @@ struct EngineSettings {
 
 class Run;
 using TimerList = TimerQueue<std::unique_ptr<Task>>;
+
+/// What publish_sync hands back.
+struct SyncOutcome {
+    void fail(SubscriptionId id, const std::string& name, const Error& error) noexcept {
+        const Result kept = guard([&] {
+            if (failures == nullptr) {
+                failures = std::make_unique<std::vector<Failure>>();
+            }
+            failures->push_back(Failure{error, id, name});
+        });
+        out_of_memory = out_of_memory || !kept;
+    }
+    [[nodiscard]] bool ok() const noexcept { return failures == nullptr && !out_of_memory; }
+
+    std::unique_ptr<std::vector<Failure>> failures; // null: none
+    std::size_t processors = 0;
+    bool out_of_memory = false; // a failure is not among them
+};
 
 /// The sum of all counters at some moment.
 struct Totals {
@@ -91,8 +112,11 @@ public:
     }
     /// Any event. Moves from it if it is accepted. `may_wait`: block if the buffer is full and the policy says so.
     PublishStatus publish(Event& event, bool may_wait);
-    /// Runs the processors on this thread. False if the bus is closed; `failures` gets what they made of it.
-    bool publish_sync(Event& event, std::vector<Failure>& failures, std::size_t& processors);
+    /// Runs the processors on this thread. False if the bus is closed.
+    bool publish_sync(Event& event, SyncOutcome& outcome) noexcept;
+    enum class Sync : std::uint8_t { done, closed, wants_event };
+    /// The same for data that no event has been made of; `wants_event` if some processor would see one.
+    Sync publish_sync(const EventType& type, const PayloadOps* ops, const void* data, SyncOutcome& outcome) noexcept;
     /// Accepts an event that nobody can be told to come back with, such as one whose time has come.
     bool publish_spilling(Event& event);
 
@@ -110,7 +134,9 @@ public:
     SubscriptionId subscribe(Processor processor, SubscribeOptions options, std::vector<EventType> names,
                              std::vector<Pattern> patterns);
     bool unsubscribe(SubscriptionId id) noexcept override;
-    [[nodiscard]] bool subscribed(SubscriptionId id) const noexcept override { return registry_.contains(id); }
+    [[nodiscard]] bool subscribed(SubscriptionId id) const noexcept override {
+        return !complete() && registry_.contains(id);
+    }
 
     // Timers (working.hpp)
     TimerId schedule(std::int64_t due_ns, std::unique_ptr<Task> task);
@@ -122,10 +148,11 @@ public:
 
     // Running (dispatcher.hpp)
     std::size_t poll(std::size_t most);
-    void run_event(Seat& seat, Frame& frame, Event& event, Kind kind, std::vector<Failure>* failures = nullptr,
-                   std::size_t* processors = nullptr) noexcept;
+    void run_event(Seat& seat, Frame& frame, Event& event, Kind kind, SyncOutcome* outcome = nullptr) noexcept;
     /// One subscription's run of an event that is open: a redelivery, or one that has waited for its turn.
     void run_part(Seat& seat, Settlement::Part& part, bool has_turn) noexcept;
+    /// Passes the turn of a subscription with a limit to the event that has waited longest for one.
+    void hand_on(Subscriber& subscriber) noexcept;
     /// Ends what a batch has collected.
     void settle_item(Seat& seat, Event& event, Settlement::Part* share, Kind kind, int attempt, Subscriber& subscriber,
                      Result result) noexcept;
@@ -193,23 +220,33 @@ private:
         Seat* seat = nullptr;
         bool brief = false; // its items have been taking less time than waking somebody does
         unsigned streak = 0;
+        unsigned pauses = 0;
         std::uint64_t help_called = 0;
     };
 
     PublishStatus wait_for_room(Event& event, std::size_t lane);
     PublishStatus refuse(Event& event);
-    bool make_room(std::size_t lane);
+    bool take_place(std::size_t lane, Event& event, EventRing::Refusal& refusal);
 
-    void finish(Run& run, std::vector<Failure>* failures) noexcept;
-    void finish_slowly(Run& run, std::vector<Failure>* failures) noexcept;
+    bool run_data(Seat& seat, Frame& frame, const EventType& type, const PayloadOps* ops, const void* data,
+                  SyncOutcome& outcome) noexcept;
+    [[nodiscard]] bool enter(Seat& seat, const Subscriber& subscriber) noexcept;
+    void leave(Seat& seat) noexcept;
+    template <class Fail>
+    std::size_t call_blind(Seat& seat, const ProcessorList& list, const void* data, Fail&& fail) noexcept;
+    std::size_t call_all(Seat& seat, const ProcessorList& list, Run& run) noexcept;
+    void end_well(Seat& seat, const Event& event, Kind kind) noexcept;
+    void finish(Run& run, SyncOutcome* outcome) noexcept;
+    void finish_slowly(Run& run, SyncOutcome* outcome) noexcept;
+    void end_unroutable(Seat& seat, Event& event, Kind kind, const Error& error, SyncOutcome* outcome) noexcept;
     void finish_collected(Run& run) noexcept;
     Result run_special(Run& run, Context& context, Subscriber& subscriber) noexcept;
     Result take_turn(Run& run, Subscriber& subscriber, bool& has_turn) noexcept;
-    void hand_on(Subscriber& subscriber) noexcept;
     [[nodiscard]] static bool runs_on_this_thread(const Engine& engine, const Subscriber& subscriber, const Seat* but) noexcept;
 
     bool work_attentively(unsigned worker, Frame& frame);
     bool run_task(Seat& seat) noexcept;
+    static void calm_down(WorkerState& state, std::uint32_t items) noexcept;
     void measure(WorkerState& state, std::uint64_t ticks, std::uint32_t items) noexcept;
     bool serve_timers() noexcept;
     void rest() noexcept;
@@ -219,7 +256,7 @@ private:
     [[nodiscard]] bool somebody_runs() const noexcept;
     void give_up_everything(Seat& seat) noexcept;
     bool end_redeliveries(Seat& seat) noexcept;
-    void await_end_of_runs(const Subscriber& subscriber) noexcept;
+    bool await_end_of_runs(const Subscriber& subscriber) noexcept;
 
     const EngineSettings settings_;
     const bool pumped_; // without workers of its own, or on a clock that others move
@@ -242,10 +279,12 @@ private:
         const void* thread;
         const Subscriber* target;
         Ender* next;
+        bool seen = false; // by the search that is under way
     };
     std::mutex enders_mutex_;
     Ender* waiting_enders_ = nullptr; // under enders_mutex_
-    std::timed_mutex shutdown_mutex_;
+    std::mutex shutdown_mutex_;
+    std::atomic<std::int64_t> shutdown_until_{far_future}; // on the machine's steady clock
     std::unique_ptr<WorkerState[]> workers_;
     WorkerPool<Engine> pool_;
 };

@@ -134,7 +134,7 @@ public:
     [[nodiscard]] bool drop_oldest(std::size_t lane, TakenEvent& into, bool& held_key) noexcept {
         EventRing& ring = ring_of(lane);
         for (int tries = 0; tries < 1'000; ++tries) {
-            Ticket oldest = ring.pending() ? ring.head() : Backlog::none;
+            Ticket oldest = Backlog::none; // of those that are in runs: all of them are older than those in line
             Run* run = nullptr;
             if (lane == normal) {
                 for (unsigned i = 0; i < workers_; ++i) {
@@ -145,17 +145,18 @@ public:
                     }
                 }
             }
-            if (const auto found = backlog_.take_oldest(lane, ring, oldest, into); found != Backlog::Oldest::none) {
-                held_key = found == Backlog::Oldest::holds_key;
-                return true;
-            }
             Ticket ticket = 0;
-            if (run != nullptr ? take_from(*run, ticket) : claim_one(ring, ticket)) {
+            const Ticket parked = backlog_.oldest(lane);
+            if (parked > oldest ? take_from(*run, ticket) : run == nullptr && claim_one(ring, ticket, parked)) {
                 take_out(ring, ticket, into);
                 held_key = into->has_key();
                 return true;
             }
-            if (oldest == Backlog::none && !ring_busy(ring)) {
+            if (const auto found = backlog_.take_oldest(lane, ring, oldest, into); found != Backlog::Oldest::none) {
+                held_key = found == Backlog::Oldest::holds_key;
+                return true;
+            }
+            if (run == nullptr && !ring.pending() && !ring_busy(ring)) {
                 return false;
             }
             std::this_thread::yield(); // somebody is between claiming and beginning
@@ -270,12 +271,12 @@ public:
 
     /// How many events wait, about.
     [[nodiscard]] std::uint64_t waiting() const noexcept {
-        std::uint64_t sum = backlog_.parked();
+        std::uint64_t sum = backlog_.parked() + backlog_.ready();
         for (std::size_t lane = 0; lane < priority_count; ++lane) {
-            if (const EventRing* const ring = known_ring(lane)) {
-                const Ticket head = ring->head();
-                const Ticket tail = ring->tail();
-                sum += tail > head ? tail - head : 0;
+            if (const EventRing* const ring = known_ring(lane)) { // in line: drawn, less claimed, less without a value
+                const std::uint64_t gone = ring->head() - ring->passed_over() + backlog_.parked_ever(lane);
+                const std::uint64_t drawn = ring->tail() - ring->stepped_over();
+                sum += drawn > gone ? drawn - gone : 0;
                 sum += backlog_.spilled(lane);
             }
         }
@@ -317,11 +318,19 @@ public:
                 }
             }
         }
+        backlog_.await_spills();
         room_.wake_all();
     }
     [[nodiscard]] bool closed() const noexcept { return normal_.closed(); }
 
     [[nodiscard]] WaitQueue& room() noexcept { return room_; }
+    /// Whether a good part of a lane is free; a hint.
+    [[nodiscard]] bool roomy(std::size_t lane) noexcept {
+        const EventRing& ring = ring_of(lane);
+        const Ticket head = ring.head();
+        const Ticket tail = ring.tail();
+        return ring.closed() || tail <= head || tail - head <= capacity_ - capacity_ / 4;
+    }
     /// Whether a publisher may sleep: its lane is full, and no event of it is just being begun.
     [[nodiscard]] bool really_full(std::size_t lane) noexcept {
         EventRing& ring = ring_of(lane);
@@ -377,22 +386,25 @@ private:
         }
         const Ticket limit = limits == nullptr ? Backlog::none : (*limits)[lane];
         for (;;) {
+            // What has got its key takes its turn by its ticket, whether that is before the next one in line or among them.
+            const Ticket ready = backlog_.first_ready(lane);
             Ticket next = ring->head();
             if (lane == normal && worker != no_worker) {
                 const std::uint64_t word = runs_[worker].word.load(std::memory_order_acquire); // [run]
                 next = left_of(word) != 0 ? first_of(word) : next;
             }
-            if (backlog_.first_ready(lane) < next && backlog_.take_ready(lane, *ring, next, into)) {
+            next = next < limit ? next : limit;
+            if (ready < next && backlog_.take_ready(lane, *ring, next, into)) {
                 look_for_publishers();
                 return true;
             }
             Ticket ticket = 0;
             if ((lane == normal && worker != no_worker && take_from(runs_[worker], ticket)) ||
-                claim_one(*ring, ticket, limit)) {
+                claim_one(*ring, ticket, ready < limit ? ready : limit)) {
                 take_out(*ring, ticket, into);
                 return true;
             }
-            if (backlog_.take_ready(lane, *ring, Backlog::none, into)) {
+            if (backlog_.take_ready(lane, *ring, limit, into)) {
                 look_for_publishers();
                 return true;
             }
@@ -433,12 +445,8 @@ private:
 
     /// Whether the value in the way of the next ticket has been claimed, and is in nobody's run: it is being begun.
     [[nodiscard]] bool ring_busy(const EventRing& ring) const noexcept {
-        const Ticket tail = ring.tail();
-        if (tail < capacity_) {
-            return false;
-        }
-        const Ticket blocking = tail - capacity_;
-        if (!ring.claimed(blocking)) {
+        Ticket blocking = 0;
+        if (!ring.in_the_way(blocking) || !ring.claimed(blocking)) {
             return false;
         }
         for (unsigned i = 0; i < workers_; ++i) {

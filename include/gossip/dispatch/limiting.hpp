@@ -12,10 +12,23 @@ namespace gossip::detail {
 class TurnTask final : public Task {
 public:
     explicit TurnTask(Settlement::Part& part) noexcept : part_(part) {}
-    void run(Engine& engine, Seat& seat) noexcept override { engine.run_part(seat, part_, true); }
-    void give_up(Engine&, Seat& seat) noexcept override { part_.home->settle(seat, part_, errors::abandoned); }
+    void run(Engine& engine, Seat& seat) noexcept override {
+        arrive();
+        engine.run_part(seat, part_, true);
+    }
+    void give_up(Engine& engine, Seat& seat) noexcept override {
+        arrive();
+        const Ref<Subscriber> subscriber = part_.subscriber;
+        part_.home->settle(seat, part_, errors::abandoned);
+        engine.hand_on(*subscriber);
+    }
 
 private:
+    void arrive() noexcept {
+        const std::lock_guard lock(part_.subscriber->limit->mutex);
+        --part_.subscriber->limit->under_way;
+    }
+
     Settlement::Part& part_;
 };
 
@@ -35,7 +48,8 @@ inline Result Engine::take_turn(Run& run, Subscriber& subscriber, bool& has_turn
     ConcurrencyLimit& limit = *subscriber.limit;
     std::unique_lock lock(limit.mutex);
     while (limit.running >= subscriber.options.max_concurrency) {
-        if (run.kind_ != Kind::sync && limit.waiting.size() < inbox_.capacity()) {
+        // Beyond the bound while a turn waits for a worker to take it up: were all of them here, nobody would.
+        if (run.kind_ != Kind::sync && (limit.waiting.size() < inbox_.capacity() || limit.under_way != 0)) {
             Settlement::Part* part = nullptr;
             lock.unlock(); // the settlement copies the event, and that is user code
             const Result opened = guard([&] { part = &run.settle_later().open(subscriber, run.attempt_, true); });
@@ -68,7 +82,6 @@ inline Result Engine::take_turn(Run& run, Subscriber& subscriber, bool& has_turn
     return {};
 }
 
-/// Passes a turn on to the event that has waited longest.
 inline void Engine::hand_on(Subscriber& subscriber) noexcept {
     ConcurrencyLimit& limit = *subscriber.limit;
     for (;;) {
@@ -82,11 +95,16 @@ inline void Engine::hand_on(Subscriber& subscriber) noexcept {
             }
             next = static_cast<Settlement::Part*>(limit.waiting.front());
             limit.waiting.pop_front();
-            limit.changed.notify_one();
+            ++limit.under_way;
+            limit.changed.notify_all();
         }
         if (auto task = std::unique_ptr<Task>(new (std::nothrow) TurnTask(*next))) {
             enqueue(std::move(task));
             return;
+        }
+        {
+            const std::lock_guard lock(limit.mutex);
+            --limit.under_way;
         }
         Seat& seat = seats_.sit_down();
         next->home->settle(seat, *next, errors::out_of_memory);
@@ -98,7 +116,7 @@ inline Result Engine::run_special(Run& run, Context& context, Subscriber& subscr
     if (subscriber.options.filter) {
         bool wanted = false;
         Result asked = guard([&] { wanted = subscriber.options.filter(run.event_); });
-        if (!asked || !wanted) {
+        if (!asked || !wanted || !subscriber.active.load(std::memory_order_acquire)) { // [running] ended by its filter
             return asked;
         }
     }

@@ -19,8 +19,12 @@ inline PublishStatus Engine::publish(Event& event, bool may_wait) {
             break;
         }
         if (settings_.overflow == Overflow::drop_oldest) {
-            if (!make_room(lane)) {
+            EventRing::Refusal refusal = EventRing::Refusal::full;
+            if (inside_drop_hook(this) || !take_place(lane, event, refusal)) {
                 return refuse(event);
+            }
+            if (refusal == EventRing::Refusal::none || refusal == EventRing::Refusal::closed) {
+                return refusal == EventRing::Refusal::none ? PublishStatus::accepted : PublishStatus::closed;
             }
         } else if (!may_wait || settings_.overflow == Overflow::reject) {
             return refuse(event);
@@ -58,39 +62,63 @@ inline PublishStatus Engine::refuse(Event&) {
     return PublishStatus::full;
 }
 
-inline bool Engine::make_room(std::size_t lane) {
-    TakenEvent victim;
+/// Drops the oldest event of the lane for `event`. False if none can be dropped; `refusal` tells what became of `event`.
+/// The hook is called after that, so that what it publishes doesn't get in between.
+inline bool Engine::take_place(std::size_t lane, Event& event, EventRing::Refusal& refusal) {
+    struct Victim {
+        Engine& engine;
+        TakenEvent event{};
+        ~Victim() {
+            if (event.has_value()) {
+                Seat& seat = engine.seats_.sit_down();
+                {
+                    FrameScope scope(&engine, seat);
+                    scope.frame().dropping = true;
+                    engine.drop(seat, *event);
+                }
+                SeatTable::stand_up(seat);
+                engine.tell_drainers();
+            }
+        }
+    };
+    Victim victim{*this};
     bool held_key = false;
-    if (!inbox_.drop_oldest(lane, victim, held_key)) {
+    if (!inbox_.drop_oldest(lane, victim.event, held_key)) {
         return false;
     }
     if (held_key) {
-        let_go_of_key(*victim);
+        let_go_of_key(*victim.event);
     }
-    Seat& seat = seats_.sit_down();
-    {
-        const FrameScope frame(this, seat);
-        drop(seat, *victim);
+    refusal = inbox_.offer(event);
+    if (refusal == EventRing::Refusal::none) {
+        pool_.notify();
     }
-    SeatTable::stand_up(seat);
-    tell_drainers();
     return true;
 }
 
 inline PublishStatus Engine::wait_for_room(Event& event, std::size_t lane) {
-    constexpr int pauses = 32;
-    constexpr int yields = 96;
+    constexpr unsigned paused_rounds = 4;
+    constexpr unsigned rounds = 64;
     WaitQueue& room = inbox_.room();
     WaitQueue::Waiter waiter;
-    const auto arrived = [&](EventRing::Refusal refusal) {
+    const auto arrived = [](EventRing::Refusal refusal) {
         return refusal == EventRing::Refusal::none || refusal == EventRing::Refusal::closed;
     };
     EventRing::Refusal refusal = EventRing::Refusal::full;
-    for (int round = 0; !arrived(refusal); ++round) {
-        if (round < pauses) {
-            platform::cpu_pause();
-        } else if (round < pauses + yields) {
-            std::this_thread::yield();
+    for (unsigned round = 0; !arrived(refusal); ++round) {
+        if (round < rounds) {
+            // At first for a good part of the buffer rather than for one slot: publishers that follow close behind the
+            // workers take each other's cache lines away with every event.
+            if (round < paused_rounds) {
+                for (unsigned i = 0; i < 8; ++i) {
+                    platform::cpu_pause();
+                }
+            } else {
+                std::this_thread::yield();
+            }
+            if (!inbox_.roomy(lane) && round + 1 < rounds) {
+                continue;
+            }
         } else {
             room.join(waiter);
             refusal = inbox_.offer(event);
@@ -115,17 +143,37 @@ inline PublishStatus Engine::wait_for_room(Event& event, std::size_t lane) {
     return PublishStatus::accepted;
 }
 
-inline bool Engine::publish_sync(Event& event, std::vector<Failure>& failures, std::size_t& processors) {
-    Seat& seat = seats_.sit_down(); // before the look whether the bus is closed: shutdown closes it, then looks at the seats
+inline bool Engine::publish_sync(Event& event, SyncOutcome& outcome) noexcept {
+    Seat& seat = seats_.sit_down();
+    // Before the look whether the bus is closed: shutdown closes it, then looks who runs.
+    seat.current.store(&seat, std::memory_order_release); // [running]
+    registry_.fence().light();
     const bool open = !inbox_.closed();
-    if (open) {
+    if (open) [[likely]] {
         FrameScope scope(this, seat);
         seat.ledger.add(Tally::accepted);
-        run_event(seat, scope.frame(), event, Kind::sync, &failures, &processors);
+        run_event(seat, scope.frame(), event, Kind::sync, &outcome);
     }
+    seat.current.store(nullptr, std::memory_order_release); // [running] all have returned
     SeatTable::stand_up(seat);
     tell_drainers();
     return open;
+}
+
+inline Engine::Sync Engine::publish_sync(const EventType& type, const PayloadOps* ops, const void* data,
+                                         SyncOutcome& outcome) noexcept {
+    Seat& seat = seats_.sit_down();
+    seat.current.store(&seat, std::memory_order_release); // [running] as above
+    registry_.fence().light();
+    Sync answer = Sync::closed;
+    if (!inbox_.closed()) [[likely]] {
+        FrameScope scope(this, seat);
+        answer = run_data(seat, scope.frame(), type, ops, data, outcome) ? Sync::done : Sync::wants_event;
+    }
+    seat.current.store(nullptr, std::memory_order_release); // [running] all have returned
+    SeatTable::stand_up(seat);
+    tell_drainers();
+    return answer;
 }
 
 } // namespace gossip::detail

@@ -3,6 +3,7 @@
 #include <gossip/core/context.hpp>
 #include <gossip/core/deferral.hpp>
 #include <gossip/core/error.hpp>
+#include <gossip/core/guard.hpp>
 #include <gossip/dispatch/engine.hpp>
 
 #include <cstdint>
@@ -28,7 +29,7 @@ public:
 
     /// The running processor is a batch: the event goes to `collector` when all processors have run.
     void collect(std::shared_ptr<Collector> collector) {
-        collecting_.push_back({std::move(collector), Ref<Subscriber>::share(subscriber_), attempt_});
+        open_ends().collecting.push_back({std::move(collector), Ref<Subscriber>::share(subscriber_), attempt_});
     }
     [[nodiscard]] Subscriber& subscriber() const noexcept { return *subscriber_; }
     [[nodiscard]] Engine& engine() const noexcept { return engine_; }
@@ -46,6 +47,23 @@ private:
         Error error;
     };
 
+    /// What most runs do not have.
+    struct OpenEnds {
+        std::vector<Failed> failed;
+        std::vector<Collecting> collecting;
+    };
+    OpenEnds& open_ends() {
+        if (open_ends_ == nullptr) {
+            open_ends_ = std::make_unique<OpenEnds>();
+        }
+        return *open_ends_;
+    }
+    void add_failure(Subscriber& subscriber, const Error& error) noexcept {
+        if (!guard([&] { open_ends().failed.push_back({&subscriber, error}); })) {
+            failed_without_memory_ = &subscriber;
+        }
+    }
+
     Deferral make_deferral(bool holds_key) {
         Settlement& home = settle_later();
         return Deferral(home, &home.open(*subscriber_, attempt_, holds_key));
@@ -53,6 +71,7 @@ private:
     /// The settlement of this event; made with a copy of it, as its processors are still looking at the original.
     Settlement& settle_later() {
         if (settlement_ == nullptr) {
+            begun_ns_ = engine_.stamp();
             settlement_ = new Settlement(engine_.shared_from_this(), event_, kind_, begun_ns_);
             engine_.link(*settlement_);
         }
@@ -67,8 +86,8 @@ private:
     Subscriber* subscriber_ = nullptr;
     Settlement* settlement_ = nullptr;
     std::int64_t begun_ns_ = 0; // 0: not asked for yet
-    std::vector<Failed> failed_;
-    std::vector<Collecting> collecting_;
+    std::unique_ptr<OpenEnds> open_ends_;
+    Subscriber* failed_without_memory_ = nullptr;
 };
 
 } // namespace gossip::detail

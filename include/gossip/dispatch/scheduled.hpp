@@ -22,7 +22,8 @@ public:
     void start(Engine& engine, std::int64_t due_ns);
     /// True for the one call that comes before the event was published (or, again and again, at any time).
     bool cancel(Engine& engine) noexcept;
-    void fire(Engine& engine) noexcept;
+    /// False if it was cancelled, or the bus closed, before it could be published.
+    [[nodiscard]] bool fire(Engine& engine) noexcept;
     [[nodiscard]] Event& event() noexcept { return event_; } // before it starts
 
 private:
@@ -38,7 +39,11 @@ private:
 class PublishTask final : public Task {
 public:
     explicit PublishTask(std::shared_ptr<Scheduled> scheduled) noexcept : scheduled_(std::move(scheduled)) {}
-    void run(Engine& engine, Seat&) noexcept override { scheduled_->fire(engine); }
+    void run(Engine& engine, Seat& seat) noexcept override {
+        if (!scheduled_->fire(engine)) {
+            seat.ledger.add(Tally::cancelled);
+        }
+    }
     void give_up(Engine&, Seat& seat) noexcept override { seat.ledger.add(Tally::cancelled); }
     [[nodiscard]] Waiting waits() const noexcept override { return Waiting::publish; }
 
@@ -61,16 +66,16 @@ inline bool Scheduled::cancel(Engine& engine) noexcept {
         }
         timer = timer_;
     }
-    engine.cancel(timer);
-    return true;
+    return engine.cancel(timer) || !engine.closed(); // shutdown has taken it back before
 }
 
-inline void Scheduled::fire(Engine& engine) noexcept {
+inline bool Scheduled::fire(Engine& engine) noexcept {
     bool again = false;
+    bool done = true;
     {
         const std::lock_guard lock(mutex_);
         if (over_) {
-            return;
+            return false;
         }
         over_ = period_ns_ == 0;
         again = !over_;
@@ -80,7 +85,7 @@ inline void Scheduled::fire(Engine& engine) noexcept {
         if (restamp_) {
             EventAccess::set_time_ns(event, engine.stamp());
         }
-        engine.publish(event, true);
+        done = engine.publish(event, true) != PublishStatus::closed;
     });
     if (!published) {
         engine.report(published.error(), event_, {}, {}, false);
@@ -88,6 +93,7 @@ inline void Scheduled::fire(Engine& engine) noexcept {
     if (again) {
         // What was missed meanwhile is not made up for: the next one is the first that is still to come.
         const std::lock_guard lock(mutex_);
+        done = done && !over_; // cancelled meanwhile
         const std::int64_t late = engine.now() - due_ns_;
         due_ns_ = saturated_add(due_ns_, (late / period_ns_ + 1) * period_ns_);
         const Result scheduled = guard([&] {
@@ -100,6 +106,7 @@ inline void Scheduled::fire(Engine& engine) noexcept {
             engine.report(scheduled.error(), event_, {}, {}, false);
         }
     }
+    return done;
 }
 
 } // namespace detail

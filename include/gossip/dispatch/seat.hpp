@@ -47,6 +47,7 @@ struct Frame {
     std::uint32_t events;  // accepted events that this run has begun and not ended
     std::uint32_t letters; // and dead letters
     Frame* outer;
+    bool dropping = false; // user code here is a drop hook
 };
 inline constinit thread_local Frame* innermost = nullptr;
 
@@ -63,10 +64,32 @@ private:
     Frame frame_;
 };
 
+/// While it lives the innermost run counts one more event as its own: a hook that drains does not wait for it.
+class OwnScope {
+public:
+    explicit OwnScope(bool letter = false) noexcept : count_(letter ? innermost->letters : innermost->events) { ++count_; }
+    OwnScope(const OwnScope&) = delete;
+    OwnScope& operator=(const OwnScope&) = delete;
+    ~OwnScope() { --count_; }
+
+private:
+    std::uint32_t& count_;
+};
+
 /// Whether this thread is inside user code called by `engine`.
 inline bool inside(const void* engine) noexcept {
     for (const Frame* frame = innermost; frame != nullptr; frame = frame->outer) {
         if (frame->engine == engine) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/// Whether this thread is inside a drop hook of `engine`: what that publishes doesn't drop in turn.
+inline bool inside_drop_hook(const void* engine) noexcept {
+    for (const Frame* frame = innermost; frame != nullptr; frame = frame->outer) {
+        if (frame->engine == engine && frame->dropping) {
             return true;
         }
     }
@@ -93,6 +116,31 @@ public:
 
     /// A free seat, this thread's until `stand_up`. Without memory for another it waits until one is free.
     [[nodiscard]] Seat& sit_down() noexcept {
+        Seat* const usual = usual_.load(std::memory_order_relaxed); // relaxed: a guess
+        bool free = false;
+        if (usual != nullptr && usual->taken.compare_exchange_strong(free, true, std::memory_order_seq_cst, // [seated]
+                                                                     std::memory_order_relaxed)) { // relaxed: taken
+            usual->thread.store(this_thread(), std::memory_order_relaxed); // relaxed: a run shows it with `current`
+            return *usual;
+        }
+        return find_seat();
+    }
+    static void stand_up(Seat& seat) noexcept {
+        seat.taken.store(false, std::memory_order_release); // [seated]
+    }
+
+    template <class F>
+    void for_each(F&& visit) const {
+        for (const Block* block = &first_; block != nullptr;
+             block = block->next.load(std::memory_order_acquire)) { // [grown]
+            for (const Seat& seat : block->seats) {
+                visit(seat);
+            }
+        }
+    }
+
+private:
+    [[gnu::noinline]] Seat& find_seat() noexcept {
         for (Block* block = &first_;;) {
             for (Seat& seat : block->seats) {
                 bool free = false;
@@ -100,6 +148,7 @@ public:
                     seat.taken.compare_exchange_strong(free, true, std::memory_order_seq_cst, // [seated]
                                                        std::memory_order_relaxed)) {          // relaxed: taken
                     seat.thread.store(this_thread(), std::memory_order_relaxed); // relaxed: a run shows it with `current`
+                    usual_.store(&seat, std::memory_order_relaxed);              // relaxed: a guess for the next one
                     return seat;
                 }
             }
@@ -119,26 +168,13 @@ public:
             block = next;
         }
     }
-    static void stand_up(Seat& seat) noexcept {
-        seat.taken.store(false, std::memory_order_release); // [seated]
-    }
 
-    template <class F>
-    void for_each(F&& visit) const {
-        for (const Block* block = &first_; block != nullptr;
-             block = block->next.load(std::memory_order_acquire)) { // [grown]
-            for (const Seat& seat : block->seats) {
-                visit(seat);
-            }
-        }
-    }
-
-private:
     struct Block {
         std::array<Seat, 8> seats;
         std::atomic<Block*> next{nullptr};
     };
     Block first_;
+    std::atomic<Seat*> usual_{nullptr};
 };
 
 } // namespace gossip::detail

@@ -17,6 +17,7 @@ public:
     explicit RedeliveryTask(Settlement::Part& part) noexcept : part_(part) {}
     void run(Engine& engine, Seat& seat) noexcept override { engine.run_part(seat, part_, false); }
     void give_up(Engine&, Seat& seat) noexcept override {
+        const OwnScope own(part_.home->kind() == Kind::letter);
         part_.home->add_failure(*part_.subscriber, part_.attempt - 1, part_.last.error());
         part_.home->close(seat, part_.holds_key);
     }
@@ -53,6 +54,7 @@ inline void Engine::report(const Error& error, const Event& event, SubscriptionI
 
 inline void Engine::drop(Seat& seat, const Event& event) noexcept {
     if (settings_.on_drop) {
+        const OwnScope own;
         if (const Result told = guard([&] { settings_.on_drop(event, DropReason::overflow); }); !told) {
             report(told.error(), event, {}, {}, false);
         }
@@ -67,6 +69,7 @@ inline void Engine::abandon(Seat& seat, const Event& event, Kind kind) noexcept 
         return;
     }
     if (settings_.on_drop) {
+        const OwnScope own;
         if (const Result told = guard([&] { settings_.on_drop(event, DropReason::abandoned); }); !told) {
             report(told.error(), event, {}, {}, false);
         }
@@ -134,6 +137,9 @@ inline bool Engine::wants_redelivery(const Subscriber& subscriber, int attempt, 
 
 /// The delay before attempt number `attempt` (2 and more).
 inline std::int64_t redelivery_delay(const Redelivery& policy, int attempt) noexcept {
+    if (policy.first_delay.count() == 0) {
+        return 0; // however large the power is that it would be multiplied with
+    }
     const double longest = static_cast<double>(policy.max_delay.count());
     double delay = static_cast<double>(policy.first_delay.count()) * std::pow(policy.growth, attempt - 2);
     delay = delay < longest ? delay : longest;
@@ -145,8 +151,18 @@ inline bool Engine::redeliver(Settlement::Part& part, const Error& error) noexce
     part.last = error;
     ++part.attempt;
     const std::int64_t delay = redelivery_delay(part.subscriber->options.redelivery, part.attempt);
-    const Result scheduled = guard([&] { schedule(saturated_add(now(), delay), std::make_unique<RedeliveryTask>(part)); });
+    const Ref<Subscriber> subscriber = part.subscriber; // once it is scheduled the part may be gone
+    TimerId timer{};
+    const Result scheduled =
+        guard([&] { timer = schedule(saturated_add(now(), delay), std::make_unique<RedeliveryTask>(part)); });
     if (!scheduled) {
+        --part.attempt;
+        return false;
+    }
+    // Whoever ended the subscription, or the bus, meanwhile may have looked at the timers before this one was there.
+    if ((!subscriber->active.load(std::memory_order_acquire) ||            // [running] after the timers' lock
+         no_more_redeliveries_.load(std::memory_order_acquire)) &&         // [giving_up] the same
+        withdraw(timer) != nullptr) {
         --part.attempt;
         return false;
     }
@@ -223,7 +239,10 @@ inline void Settlement::resolve(void* who, Result result) noexcept {
     Seat& seat = engine->seats().sit_down();
     {
         const FrameScope frame(engine.get(), seat);
+        const OwnScope own(kind_ == Kind::letter);
+        seat.current.store(&seat, std::memory_order_release); // [running] shutdown waits for ends under way
         settle(seat, *static_cast<Part*>(who), std::move(result));
+        seat.current.store(nullptr, std::memory_order_release); // [running] it is counted
     }
     SeatTable::stand_up(seat);
     engine->tell_drainers();

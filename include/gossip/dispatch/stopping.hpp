@@ -14,6 +14,8 @@ public:
     explicit Patience(std::optional<std::chrono::nanoseconds> timeout) noexcept
         : until_(timeout ? saturated_add(platform::monotonic_ns(), timeout->count()) : far_future) {}
 
+    explicit Patience(std::int64_t until) noexcept : until_(until) {}
+
     [[nodiscard]] std::int64_t left() const noexcept {
         if (until_ == far_future) {
             return far_future;
@@ -22,6 +24,7 @@ public:
         return left < 0 ? 0 : left;
     }
     [[nodiscard]] bool over() const noexcept { return left() == 0; }
+    [[nodiscard]] std::int64_t until() const noexcept { return until_; }
 
 private:
     std::int64_t until_;
@@ -75,7 +78,8 @@ inline bool Engine::drain(std::chrono::nanoseconds timeout) {
     for (;;) {
         drainers_.join(waiter);
         registry_.fence().heavy(); // [drained] whoever ends something from here on sees that we wait
-        quiet = is_quiet(events, letters);
+        // Whoever pumps has the clock in hand: what it has made due comes first.
+        quiet = !(pumped_ && (until_due() == 0 || tasks_.size() != 0)) && is_quiet(events, letters);
         if (quiet || patience.over()) {
             break;
         }
@@ -157,7 +161,11 @@ inline bool Engine::shutdown(std::optional<std::chrono::nanoseconds> timeout) {
     if (inside(this)) {
         return false; // whoever calls from outside waits for this very processor, among others
     }
-    const Patience patience(timeout);
+    // Whoever has the least patience ends it for all.
+    const std::int64_t mine = Patience(timeout).until();
+    std::int64_t until = shutdown_until_.load(std::memory_order_relaxed); // relaxed: a number by itself, looked at now and then
+    while (mine < until && !shutdown_until_.compare_exchange_weak(until, mine, std::memory_order_relaxed)) { // relaxed: as above
+    }
     const std::lock_guard lock(shutdown_mutex_);
     if (complete()) {
         return true;
@@ -177,6 +185,7 @@ inline bool Engine::shutdown(std::optional<std::chrono::nanoseconds> timeout) {
             if (is_quiet(0, 0) && !somebody_runs()) {
                 break;
             }
+            const Patience patience(shutdown_until_.load(std::memory_order_relaxed)); // relaxed: see above
             if (patience.over()) {
                 in_time = false;
                 break;
@@ -200,13 +209,28 @@ inline bool Engine::shutdown(std::optional<std::chrono::nanoseconds> timeout) {
             stop_.request_stop();
         }
         pool_.stop();
-        while (somebody_runs()) { // publish_sync, poll, or a batch, on a thread of the user's
-            drainers_.join(waiter);
-            drainers_.park(waiter, look_again_ns);
+        const auto await_others = [&] { // publish_sync, poll, a deferral's end or a batch, on a thread of the user's
+            for (;;) {
+                drainers_.join(waiter);
+                registry_.fence().heavy(); // [drained] [running] whoever begins from here on sees that it is too late
+                if (!somebody_runs()) {
+                    break;
+                }
+                drainers_.park(waiter, look_again_ns);
+            }
+            drainers_.leave(waiter);
+        };
+        await_others();
+        while (in_time) { // what came due too late to be published
+            const std::unique_ptr<Task> task = tasks_.pop();
+            if (task == nullptr) {
+                break;
+            }
+            task->give_up(*this, seat);
         }
-        drainers_.leave(waiter);
         if (!in_time) {
             give_up_everything(seat);
+            await_others(); // an end that came just before ours is being counted
         }
         stop_.request_stop();
         complete_.store(true, std::memory_order_release); // [giving_up] the counters are final

@@ -28,20 +28,27 @@ class Collector;
 class Processor {
 public:
     using Invoke = Result (*)(void*, Context&, const Event&) noexcept;
+    using InvokeData = Result (*)(void*, const void*) noexcept;
 
     template <event_processor P>
     explicit Processor(P processor)
         : invoke_([](void* self, Context& context, const Event& event) noexcept -> Result {
               return guard([&] { return (*static_cast<P*>(self))(context, event); });
           }),
-          state_(new P(std::move(processor))), destroy_([](void* self) noexcept { delete static_cast<P*>(self); }) {}
+          state_(new P(std::move(processor))), destroy_([](void* self) noexcept { delete static_cast<P*>(self); }),
+          invoke_data_(data_invoker<P>()), data_ops_(data_ops_of<P>()) {}
     Processor(Processor&& other) noexcept
-        : invoke_(other.invoke_), state_(std::exchange(other.state_, nullptr)), destroy_(other.destroy_) {}
+        : invoke_(other.invoke_), state_(std::exchange(other.state_, nullptr)), destroy_(other.destroy_),
+          invoke_data_(other.invoke_data_), data_ops_(other.data_ops_) {}
     Processor& operator=(Processor&&) = delete;
     ~Processor() { reset(); }
 
     [[nodiscard]] Invoke invoke() const noexcept { return invoke_; }
     [[nodiscard]] void* state() const noexcept { return state_; }
+    /// The short way for callables that see nothing of an event but its data; null for others.
+    [[nodiscard]] InvokeData invoke_data() const noexcept { return invoke_data_; }
+    /// The type of that data; null: any.
+    [[nodiscard]] const PayloadOps* data_ops() const noexcept { return data_ops_; }
     void reset() noexcept {
         if (void* const state = std::exchange(state_, nullptr)) {
             destroy_(state);
@@ -49,9 +56,30 @@ public:
     }
 
 private:
+    template <class P>
+    static constexpr InvokeData data_invoker() noexcept {
+        if constexpr (sees_data_only<P>) {
+            return [](void* self, const void* data) noexcept -> Result {
+                return guard([&] { return static_cast<P*>(self)->call_with(data); });
+            };
+        } else {
+            return nullptr;
+        }
+    }
+    template <class P>
+    static constexpr const PayloadOps* data_ops_of() noexcept {
+        if constexpr (sees_data_only<P>) {
+            return P::data_ops();
+        } else {
+            return nullptr;
+        }
+    }
+
     Invoke invoke_;
     void* state_;
     void (*destroy_)(void*) noexcept;
+    InvokeData invoke_data_;
+    const PayloadOps* data_ops_;
 };
 
 /// Where events wait for a subscription that is in use as often as it may be.
@@ -59,6 +87,7 @@ struct ConcurrencyLimit {
     std::mutex mutex;
     std::condition_variable changed;
     std::size_t running = 0;
+    std::size_t under_way = 0; // of these, turns that were passed on and that no worker has taken up
     std::deque<void*> waiting; // parts of settlements, each an open end
 };
 

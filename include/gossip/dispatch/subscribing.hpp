@@ -26,12 +26,21 @@ inline SubscriptionId Engine::subscribe(Processor processor, SubscribeOptions op
 
 inline bool Engine::unsubscribe(SubscriptionId id) noexcept {
     Ref<Subscriber> gone;
-    if (!guard([&] { gone = registry_.remove(id); }) || !gone) {
+    if (!guard([&] { gone = registry_.remove(id); })) {
+        return false;
+    }
+    if (!gone) {
+        gone = registry_.ending(id);
+        if (gone) { // ended by somebody else, or by itself: its runs are waited for all the same
+            await_end_of_runs(*gone);
+            gone = {};
+            static_cast<void>(guard([&] { registry_.collect(seats_); }).ok());
+        }
         return false;
     }
     registry_.fence().heavy(); // [running] every run that begins from here on sees that it is over
     const bool inside_itself = runs_on_this_thread(*this, *gone, nullptr);
-    await_end_of_runs(*gone);
+    const bool nobody_left = await_end_of_runs(*gone);
 
     Seat& seat = seats_.sit_down();
     {
@@ -54,22 +63,27 @@ inline bool Engine::unsubscribe(SubscriptionId id) noexcept {
                 waiting.swap(gone->limit->waiting);
                 gone->limit->changed.notify_all();
             }
-            for (void* const part : waiting) {
-                static_cast<Settlement::Part*>(part)->home->settle(seat, *static_cast<Settlement::Part*>(part), {});
+            for (void* const waiter : waiting) {
+                Settlement::Part& part = *static_cast<Settlement::Part*>(waiter);
+                const OwnScope own(part.home->kind() == Kind::letter);
+                part.attempt -= part.last.ok() ? 0 : 1;
+                part.home->settle(seat, part, part.last); // a success, unless it has failed before
             }
         }
     }
     SeatTable::stand_up(seat);
-    if (!inside_itself) {
+    if (nobody_left && !inside_itself) {
         gone->processor.reset(); // nobody is in it, and nobody will be
     }
+    gone = {};
     static_cast<void>(guard([&] { registry_.collect(seats_); }).ok());
     tell_drainers();
     return true;
 }
 
-/// Waits until no other thread runs the processor, unless those threads (transitively) wait for this one in the same way.
-inline void Engine::await_end_of_runs(const Subscriber& subscriber) noexcept {
+/// Waits until no other thread runs the processor, but for threads that (transitively) wait for this one in the same way.
+/// True if no other thread is left in it.
+inline bool Engine::await_end_of_runs(const Subscriber& subscriber) noexcept {
     const void* const me = this_thread();
     const auto runs_elsewhere = [&](const Subscriber& target, auto&& visit) {
         seats_.for_each([&](const Seat& seat) {
@@ -80,26 +94,20 @@ inline void Engine::await_end_of_runs(const Subscriber& subscriber) noexcept {
         });
     };
     Ender self{me, &subscriber, nullptr};
-    // Follows who runs the target, what those threads wait for, who runs that, ... back to this thread?
-    const auto would_close_cycle = [&](auto&& again, const Subscriber& target, int depth) -> bool {
-        bool closes = false;
-        if (depth > 64) {
-            return true;
-        }
-        runs_elsewhere(target, [&](const void* thread) {
-            for (const Ender* other = waiting_enders_; other != nullptr && !closes; other = other->next) {
-                if (other->thread == thread && thread != me) {
-                    const Subscriber& next = *other->target;
-                    bool mine = false;
-                    runs_elsewhere(next, [&](const void* runner) { mine = mine || runner == me; });
-                    closes = mine || again(again, next, depth + 1);
-                }
+    // Follows what that thread waits for, who runs that, what those wait for, ... back to this thread?
+    const auto waits_for_me = [&](auto&& again, const void* thread) -> bool {
+        bool waits = false;
+        for (Ender* ender = waiting_enders_; ender != nullptr && !waits; ender = ender->next) {
+            if (ender->thread == thread && !std::exchange(ender->seen, true)) {
+                runs_elsewhere(*ender->target,
+                               [&](const void* runner) { waits = waits || runner == me || again(again, runner); });
             }
-        });
-        return closes;
+        }
+        return waits;
     };
     WaitQueue::Waiter waiter;
     bool listed = false;
+    bool nobody_left = false;
     for (;;) {
         enders_.join(waiter);
         inbox_.raise(Inbox::enders_bit);
@@ -107,17 +115,30 @@ inline void Engine::await_end_of_runs(const Subscriber& subscriber) noexcept {
         bool running = false;
         runs_elsewhere(subscriber, [&](const void* thread) { running = running || thread != me; });
         if (!running) {
+            nobody_left = true;
             break;
         }
         {
             const std::lock_guard lock(enders_mutex_);
-            if (would_close_cycle(would_close_cycle, subscriber, 0)) {
-                break;
-            }
             if (!listed) {
                 self.next = waiting_enders_;
                 waiting_enders_ = &self;
                 listed = true;
+            }
+            bool others = false;
+            bool worth_it = false;
+            runs_elsewhere(subscriber, [&](const void* thread) {
+                for (Ender* ender = waiting_enders_; ender != nullptr; ender = ender->next) {
+                    ender->seen = ender == &self;
+                }
+                others = others || thread != me;
+                worth_it = worth_it || (thread != me && !waits_for_me(waits_for_me, thread));
+            });
+            if (!others) {
+                continue; // the last one has just returned
+            }
+            if (!worth_it) {
+                break;
             }
         }
         enders_.park(waiter, -1);
@@ -137,6 +158,7 @@ inline void Engine::await_end_of_runs(const Subscriber& subscriber) noexcept {
             inbox_.raise(Inbox::enders_bit);
         }
     }
+    return nobody_left;
 }
 
 } // namespace gossip::detail

@@ -30,12 +30,20 @@ namespace gossip::detail {
 struct ProcessorList {
     struct Entry {
         Processor::Invoke invoke;
+        Processor::InvokeData invoke_data;
         void* state;
         Subscriber* subscriber;
         bool plain; // no filter, no limit
     };
     std::vector<Entry> entries;
     std::vector<Ref<Subscriber>> owners;
+    bool blind = true;                    // no processor sees more of an event than its data,
+    const PayloadOps* data_ops = nullptr; // which must be of this type; null: any
+
+    /// Whether the short way will do for data of that type.
+    [[nodiscard]] bool takes(const PayloadOps* ops) const noexcept {
+        return blind && (data_ops == nullptr || data_ops == ops);
+    }
 };
 
 struct TopicEntry {
@@ -96,6 +104,7 @@ public:
         if (found == members_.end()) {
             return {};
         }
+        ending_.reserve(ending_.size() + 1);
         Member gone = std::move(*found);
         members_.erase(found);
         gone.subscriber->active.store(false, std::memory_order_seq_cst); // [hazard] lists in use pass it over
@@ -105,7 +114,16 @@ public:
         } catch (const std::bad_alloc&) {
             // Inactive is enough: the lists that still name it pass it over, and go with the next change.
         }
+        ending_.push_back(gone.subscriber);
+        has_retired_.store(true, std::memory_order_relaxed); // relaxed: a hint
         return std::move(gone.subscriber);
+    }
+    /// A subscription that was removed and may still be running; null if there is none of that id.
+    [[nodiscard]] Ref<Subscriber> ending(SubscriptionId id) const noexcept {
+        const std::lock_guard lock(mutex_);
+        const auto found = std::find_if(ending_.begin(), ending_.end(),
+                                        [id](const Ref<Subscriber>& subscriber) { return subscriber->id == id; });
+        return found == ending_.end() ? Ref<Subscriber>{} : *found;
     }
 
     [[nodiscard]] bool contains(SubscriptionId id) const {
@@ -126,23 +144,27 @@ public:
         return all;
     }
 
-    /// The processors for `event`, protected by the seat until its hazard is cleared; null if there are none.
-    /// `stray` keeps the list of a name that is not remembered.
-    [[nodiscard]] const ProcessorList* protect(Seat& seat, const Event& event,
-                                               std::unique_ptr<const ProcessorList>& stray) {
-        const std::uint64_t hash = EventAccess::name_hash(event);
-        const std::string_view name = EventAccess::name(event);
-        const TopicEntry* entry = seat.latest;
-        if (entry == nullptr || entry->type.hash() != hash || entry->type.name() != name) [[unlikely]] {
-            entry = find(hash, name);
-            if (entry == nullptr) {
-                entry = meet(event.type(), stray);
-                if (entry == nullptr) {
-                    return stray.get();
-                }
-            }
-            seat.latest = entry;
+    /// The processors for events of that name, protected by the seat until `unprotect`; null if there are none. False if this seat
+    /// has last seen another name; then ask `protect_other`.
+    [[nodiscard]] bool protect_latest(Seat& seat, std::string_view name, const ProcessorList*& list) const noexcept {
+        const TopicEntry* const entry = seat.latest;
+        if (entry == nullptr || entry->type.name().data() != name.data() || entry->type.name().size() != name.size()) {
+            return false;
         }
+        list = protect(seat, *entry);
+        return true;
+    }
+    /// The same for any name. Errors: std::bad_alloc for one that was never seen before.
+    [[gnu::noinline]] const ProcessorList* protect_other(Seat& seat, const EventType& type) {
+        const TopicEntry* entry = find(type.hash(), type.name());
+        if (entry == nullptr) {
+            const std::lock_guard lock(mutex_);
+            if (entries_.size() >= most_names) {
+                return protect_stray(seat, type);
+            }
+            entry = &enter(type);
+        }
+        seat.latest = entry;
         return protect(seat, *entry);
     }
 
@@ -163,7 +185,12 @@ public:
         seat.hazard.store(nullptr, std::memory_order_release); // [hazard] the list has been read
     }
 
-    /// Whether anybody listens to that name.
+    /// Remembers a name before it is published or subscribed to.
+    void expect(const EventType& type) {
+        const std::lock_guard lock(mutex_);
+        enter(type);
+    }
+    /// Whether anybody listens to that name, which is expected or has been published.
     [[nodiscard]] bool heard(const EventType& type) const noexcept {
         const TopicEntry* const entry = find(type.hash(), type.name());
         return entry != nullptr && entry->list.load(std::memory_order_acquire) != nullptr; // [listed] as of now
@@ -174,17 +201,24 @@ public:
     [[nodiscard]] bool has_retired() const noexcept {
         return has_retired_.load(std::memory_order_relaxed); // relaxed: a hint, looked at again and again
     }
-    /// Frees the lists that nobody uses any more. Processors may be destroyed here: no lock is held meanwhile.
+    /// Frees the lists that nobody uses any more, and forgets the removed subscriptions that nobody runs. Processors may be
+    /// destroyed here: no lock is held meanwhile.
     void collect(const SeatTable& seats) {
         std::vector<const ProcessorList*> free;
+        std::vector<Ref<Subscriber>> over;
         {
             const std::lock_guard lock(mutex_);
-            if (retired_.empty()) {
+            if (retired_.empty() && ending_.empty()) {
                 return;
             }
+            over.reserve(ending_.size());
             fence_.heavy(); // [hazard]
             std::vector<const void*> used;
-            seats.for_each([&used](const Seat& seat) {
+            std::vector<const void*> running;
+            seats.for_each([&used, &running](const Seat& seat) {
+                if (const void* const current = seat.current.load(std::memory_order_acquire)) { // [running]
+                    running.push_back(current);
+                }
                 if (const void* const list = seat.hazard.load(std::memory_order_acquire)) { // [hazard]
                     used.push_back(list);
                 }
@@ -194,7 +228,14 @@ public:
             });
             free.assign(idle, retired_.end());
             retired_.erase(idle, retired_.end());
-            has_retired_.store(!retired_.empty(), std::memory_order_relaxed); // relaxed: a hint
+            for (std::size_t i = ending_.size(); i-- > 0;) {
+                if (std::find(running.begin(), running.end(), ending_[i].get()) == running.end()) {
+                    over.push_back(std::move(ending_[i]));
+                    ending_[i] = std::move(ending_.back());
+                    ending_.pop_back();
+                }
+            }
+            has_retired_.store(!retired_.empty() || !ending_.empty(), std::memory_order_relaxed); // relaxed: a hint
         }
         for (const ProcessorList* list : free) {
             delete list;
@@ -243,14 +284,15 @@ private:
         }
     }
 
-    /// A name that `find` doesn't know: it is remembered, or, if there are too many, matched for this once.
-    [[gnu::noinline]] const TopicEntry* meet(const EventType& type, std::unique_ptr<const ProcessorList>& stray) {
-        const std::lock_guard lock(mutex_);
-        if (entries_.size() < most_names) {
-            return &enter(type);
+    /// A name that is one too many to be remembered: a list for this once, retired as soon as it is protected.
+    const ProcessorList* protect_stray(Seat& seat, const EventType& type) {
+        std::unique_ptr<const ProcessorList> list = make_list(type);
+        if (list != nullptr) {
+            retired_.push_back(list.get());
+            has_retired_.store(true, std::memory_order_relaxed);             // relaxed: a hint
+            seat.hazard.store(list.get(), std::memory_order_release);        // [hazard] under the lock that collect takes
         }
-        stray = make_list(type);
-        return nullptr;
+        return list.release();
     }
 
     /// The entry of that name, made if there is none. Under the lock.
@@ -291,8 +333,13 @@ private:
                              });
             list->entries.reserve(list->owners.size());
             for (const Ref<Subscriber>& owner : list->owners) {
-                list->entries.push_back({owner->processor.invoke(), owner->processor.state(), owner.get(),
-                                         owner->limit == nullptr && !owner->options.filter});
+                const Processor& processor = owner->processor;
+                const bool plain = owner->limit == nullptr && !owner->options.filter;
+                list->entries.push_back({processor.invoke(), processor.invoke_data(), processor.state(), owner.get(), plain});
+                const PayloadOps* const ops = processor.data_ops();
+                list->blind = list->blind && plain && processor.invoke_data() != nullptr &&
+                              (ops == nullptr || list->data_ops == nullptr || list->data_ops == ops);
+                list->data_ops = ops == nullptr ? list->data_ops : ops;
             }
         }
         return list;
@@ -323,6 +370,7 @@ private:
     std::vector<std::unique_ptr<TopicEntry>> entries_;
     std::vector<Member> members_;
     std::vector<const ProcessorList*> retired_;
+    std::vector<Ref<Subscriber>> ending_; // removed, and perhaps still running
     std::atomic<bool> has_retired_{false};
     std::atomic<std::uint64_t> ids_{0};
     std::atomic<std::size_t> live_{0};

@@ -28,6 +28,7 @@ inline Engine::Engine(EngineSettings settings)
     for (unsigned i = 0; i < settings_.workers; ++i) {
         workers_[i].seat = &seats_.sit_down();
     }
+    registry_.expect(dead_letter.type());
     if (settings_.clock != nullptr) {
         settings_.clock->attach(*this);
     }
@@ -50,7 +51,12 @@ inline bool Engine::work(unsigned worker) {
         serve_timers();
     }
     if (inbox_.attention() != 0) [[unlikely]] {
-        return work_attentively(worker, scope.frame());
+        if (pumped_) {
+            seat.current.store(&seat, std::memory_order_release); // [running] drain sees that something may be in our hands
+        }
+        const bool worked = work_attentively(worker, scope.frame());
+        seat.current.store(nullptr, std::memory_order_release); // [running] all have returned
+        return worked;
     }
     const bool ahead = pool_.attend(worker, me.brief);
     const std::uint64_t begin = platform::ticks();
@@ -58,6 +64,9 @@ inline bool Engine::work(unsigned worker) {
     std::uint32_t done = 0;
     while (done < most && (done == 0 || inbox_.attention() == 0)) {
         TakenEvent event;
+        if (pumped_) [[unlikely]] {
+            seat.current.store(&seat, std::memory_order_release); // [running] as above
+        }
         if (!inbox_.take_plain(worker, most - done, event) && (done != 0 || !inbox_.steal(worker, event))) {
             break;
         }
@@ -68,12 +77,18 @@ inline bool Engine::work(unsigned worker) {
         }
         run_event(seat, scope.frame(), *event, Kind::event);
     }
+    if (pumped_) [[unlikely]] {
+        seat.current.store(nullptr, std::memory_order_release); // [running] all have returned
+    }
     if (done == 0) {
         rest();
         return false;
     }
     const std::uint64_t end = platform::ticks();
     measure(me, end - begin, done);
+    if (ahead) {
+        calm_down(me, done);
+    }
     if (ahead && done == Inbox::longest_run) {
         const std::uint64_t patience = help_after_us * platform::ticks_per_microsecond();
         if ((end - begin) * inbox_.unclaimed() > patience * Inbox::longest_run && end - me.help_called > patience) {
@@ -82,6 +97,20 @@ inline bool Engine::work(unsigned worker) {
         }
     }
     return true;
+}
+
+/// Small runs close together mean that this worker follows right behind a publisher, and that each of them waits for the
+/// other's cache lines with every event: it falls back a little, by 0.4 µs at most.
+inline void Engine::calm_down(WorkerState& state, std::uint32_t items) noexcept {
+    constexpr unsigned longest = 16;
+    if (items >= Inbox::longest_run / 2) {
+        state.pauses /= 2;
+    } else if (state.pauses < longest) {
+        state.pauses = state.pauses * 2 + 1;
+    }
+    for (unsigned i = 0; i < state.pauses; ++i) {
+        platform::cpu_pause();
+    }
 }
 
 /// Keeps an idea of whether items take less time than waking somebody does; one long item is enough to say no.
@@ -131,6 +160,7 @@ inline bool Engine::work_attentively(unsigned worker, Frame& frame) {
     if (run_task(seat)) {
         return true;
     }
+    seat.current.store(nullptr, std::memory_order_release); // [running] all have returned, for those whom rest() wakes
     rest();
     return false;
 }
@@ -226,8 +256,13 @@ inline std::size_t Engine::poll(std::size_t most) {
     std::size_t done = 0;
     {
         FrameScope scope(this, seat);
+        const auto may_go_on = [&] {
+            seat.current.store(&seat, std::memory_order_release); // [running] shutdown waits for what is taken from here on
+            registry_.fence().light();
+            return !giving_up();
+        };
         const auto run_tasks = [&] {
-            for (std::size_t left = tasks_.size(); left > 0 && !giving_up() && run_task(seat); --left) {
+            for (std::size_t left = tasks_.size(); left > 0 && may_go_on() && run_task(seat); --left) {
             }
         };
         serve_timers();
@@ -235,7 +270,7 @@ inline std::size_t Engine::poll(std::size_t most) {
         const std::array<Inbox::Ticket, priority_count> limits = inbox_.tails();
         const std::uint64_t waiting = inbox_.waiting();
         const std::size_t limit = waiting < most ? static_cast<std::size_t>(waiting) : most;
-        while (done < limit && !giving_up()) {
+        while (done < limit && may_go_on()) {
             TakenEvent event;
             if (!inbox_.take_by_priority(Inbox::no_worker, seat, event, &limits)) {
                 break;
@@ -244,6 +279,7 @@ inline std::size_t Engine::poll(std::size_t most) {
             ++done;
         }
         run_tasks();
+        seat.current.store(nullptr, std::memory_order_release); // [running] all have returned
     }
     SeatTable::stand_up(seat);
     rest();
