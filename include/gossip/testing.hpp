@@ -42,6 +42,20 @@ public:
     }
     [[nodiscard]] bool manual() const noexcept override { return true; }
 
+    /// From now on whoever sleeps on this clock moves it instead (`Context::sleep_for`, the delays of `middleware::retry`):
+    /// for tests on one thread, where nobody else could.
+    void let_sleepers_advance(bool on = true) noexcept { sleepers_advance_ = on; }
+    bool skip_to(std::chrono::nanoseconds until) override {
+        if (!sleepers_advance_) {
+            return false;
+        }
+        const std::chrono::nanoseconds left = until - steady();
+        if (left.count() > 0) {
+            advance(left);
+        }
+        return true;
+    }
+
     void attach(ClockListener& listener) override {
         const std::lock_guard lock(mutex_);
         listeners_.push_back(&listener);
@@ -61,6 +75,7 @@ private:
 
     const std::chrono::system_clock::time_point wall_start_;
     std::atomic<std::int64_t> elapsed_{0};
+    std::atomic<bool> sleepers_advance_{false};
     std::mutex mutex_;
     std::vector<ClockListener*> listeners_; // under mutex_
 };

@@ -133,7 +133,7 @@ public:
     // Listening (subscribing.hpp)
     SubscriptionId subscribe(Processor processor, SubscribeOptions options, std::vector<EventType> names,
                              std::vector<Pattern> patterns);
-    bool unsubscribe(SubscriptionId id) noexcept override;
+    inline bool unsubscribe(SubscriptionId id) noexcept override; // inline, or every file that includes this gets the code
     [[nodiscard]] bool subscribed(SubscriptionId id) const noexcept override {
         return !complete() && registry_.contains(id);
     }

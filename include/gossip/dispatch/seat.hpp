@@ -116,7 +116,7 @@ public:
 
     /// A free seat, this thread's until `stand_up`. Without memory for another it waits until one is free.
     [[nodiscard]] Seat& sit_down() noexcept {
-        Seat* const usual = usual_.load(std::memory_order_relaxed); // relaxed: a guess
+        Seat* const usual = usual_.load(std::memory_order_acquire); // [grown] its block has been built
         bool free = false;
         if (usual != nullptr && usual->taken.compare_exchange_strong(free, true, std::memory_order_seq_cst, // [seated]
                                                                      std::memory_order_relaxed)) { // relaxed: taken
@@ -148,7 +148,7 @@ private:
                     seat.taken.compare_exchange_strong(free, true, std::memory_order_seq_cst, // [seated]
                                                        std::memory_order_relaxed)) {          // relaxed: taken
                     seat.thread.store(this_thread(), std::memory_order_relaxed); // relaxed: a run shows it with `current`
-                    usual_.store(&seat, std::memory_order_relaxed);              // relaxed: a guess for the next one
+                    usual_.store(&seat, std::memory_order_release);              // [grown] the next one's first guess
                     return seat;
                 }
             }

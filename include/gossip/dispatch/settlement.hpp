@@ -58,7 +58,7 @@ public:
     [[nodiscard]] Part& open(Subscriber& subscriber, int attempt, bool holds_key);
 
     /// A deferral is resolved, on any thread.
-    void resolve(void* who, Result result) noexcept override;
+    inline void resolve(void* who, Result result) noexcept override; // inline, or every file that includes this gets the code
     /// The same by a thread that has a seat. The part is delivered again if its subscription wants that.
     void settle(Seat& seat, Part& part, Result result) noexcept;
     void add_failure(const Subscriber& subscriber, int attempt, const Error& error) noexcept;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <gossip/core/guard.hpp>
+#include <gossip/core/outgoing.hpp>
 #include <gossip/dispatch/engine.hpp>
 
 #include <algorithm>

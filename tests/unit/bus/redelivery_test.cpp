@@ -1,0 +1,234 @@
+#include <gossip/bus/event_bus.hpp>
+#include <gossip/testing.hpp>
+
+#include "support/catch.hpp"
+#include "support/eventually.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <stdexcept>
+#include <utility>
+#include <vector>
+
+namespace redelivery_test {
+
+using namespace std::chrono_literals;
+using gossip::Config;
+using gossip::Context;
+using gossip::EventBus;
+using gossip::Result;
+
+inline constexpr gossip::Topic<int> number{"redelivery.number"};
+
+/// When, on the clock, each attempt was made.
+struct Attempts {
+    gossip::testing::ManualClock clock;
+    std::vector<std::chrono::nanoseconds> at;
+    std::chrono::nanoseconds begin = clock.steady();
+    EventBus<> bus{Config{.workers = 0, .clock = &clock}};
+
+    void run(gossip::Redelivery policy, int steps, std::chrono::nanoseconds step) {
+        auto s = bus.subscribe(number,
+                               [&](Context& context) -> Result {
+                                   at.push_back(clock.steady() - begin);
+                                   CHECK(context.attempt() == static_cast<int>(at.size()));
+                                   return gossip::errors::retryable;
+                               },
+                               {.redelivery = std::move(policy)});
+        bus.publish(number, 1);
+        for (int i = 0; i < steps; ++i) {
+            bus.poll();
+            clock.advance(step);
+        }
+    }
+};
+
+TEST_CASE("delays grow by their factor up to the longest", "[bus][redelivery]") {
+    Attempts attempts;
+    attempts.run({.attempts = 6, .first_delay = 10ms, .growth = 3, .jitter = 0, .max_delay = 100ms}, 500, 1ms);
+
+    const std::vector<std::chrono::nanoseconds> expected{0ms, 10ms, 40ms, 130ms, 230ms, 330ms};
+    CHECK(attempts.at == expected);
+    CHECK(attempts.bus.stats().redelivered == 5);
+    CHECK(attempts.bus.stats().failed == 1);
+}
+
+TEST_CASE("delays are drawn at random between none of the jitter and all of it", "[bus][redelivery]") {
+    std::vector<std::chrono::nanoseconds> delays;
+    for (int i = 0; i < 40; ++i) {
+        Attempts attempts;
+        attempts.run({.attempts = 2, .first_delay = 100ms, .jitter = 0.5}, 120, 1ms);
+        REQUIRE(attempts.at.size() == 2);
+        delays.push_back(attempts.at[1]);
+    }
+    CHECK(*std::min_element(delays.begin(), delays.end()) >= 50ms);
+    CHECK(*std::max_element(delays.begin(), delays.end()) <= 100ms);
+    CHECK(*std::max_element(delays.begin(), delays.end()) - *std::min_element(delays.begin(), delays.end()) >= 10ms);
+}
+
+TEST_CASE("a delay of zero is due now, however often and whatever the growth", "[bus][redelivery]") {
+    int runs = 0;
+    gossip::testing::ManualClock clock;
+    EventBus bus{Config{.workers = 0, .clock = &clock}};
+    auto s = bus.subscribe(number,
+                           [&]() -> Result {
+                               ++runs;
+                               return gossip::errors::retryable;
+                           },
+                           {.redelivery = {.attempts = 150, .first_delay = 0ns, .growth = 1'000}});
+    bus.publish(number, 1);
+
+    CHECK(bus.drain(20s));
+    CHECK(runs == 150);
+}
+
+TEST_CASE("huge delays stay the longest one", "[bus][redelivery]") {
+    Attempts attempts;
+    attempts.run({.attempts = 400,
+                  .first_delay = std::chrono::hours{24 * 365},
+                  .growth = 1'000,
+                  .jitter = 0,
+                  .max_delay = std::chrono::hours{24 * 365 * 100}},
+                 3, std::chrono::hours{24 * 365});
+    CHECK(attempts.at.size() == 2);
+}
+
+TEST_CASE("fatal and validation errors are never tried again, wherever in the chain of causes they are",
+          "[bus][redelivery]") {
+    const gossip::Error error =
+        GENERATE(as<gossip::Error>{}, gossip::FatalError{"x"}, gossip::ValidationError{"f", "x"},
+                 gossip::ProcessingError{"outer", gossip::FatalError{"x"}},
+                 gossip::RetryableError{"outer", gossip::ValidationError{"f", "x"}});
+    const bool thrown = GENERATE(false, true);
+    int runs = 0;
+    EventBus bus{Config{.workers = 0}};
+    auto s = bus.subscribe(number,
+                           [&]() -> Result {
+                               ++runs;
+                               if (thrown) {
+                                   error.rethrow();
+                               }
+                               return error;
+                           },
+                           {.redelivery = {.attempts = 5, .first_delay = 0ns}});
+
+    bus.publish(number, 1);
+    CHECK(bus.drain(20s));
+
+    CHECK(runs == 1);
+    CHECK(bus.stats().failed == 1);
+    CHECK(bus.stats().redelivered == 0);
+}
+
+TEST_CASE("the predicate says which errors are tried again, and one that throws says no", "[bus][redelivery]") {
+    int runs = 0;
+    EventBus bus{Config{.workers = 0}};
+    const auto processor = [&]() -> Result {
+        ++runs;
+        return runs == 1 ? Result{gossip::errors::timeout} : Result{gossip::errors::processing_failed};
+    };
+
+    SECTION("by kind") {
+        auto s = bus.subscribe(number, processor,
+                               {.redelivery = {.attempts = 9, .first_delay = 0ns, .when = gossip::is_timeout}});
+        bus.publish(number, 1);
+        CHECK(bus.drain(20s));
+        CHECK(runs == 2);
+    }
+    SECTION("thrown") {
+        auto s = bus.subscribe(
+            number, processor,
+            {.redelivery = {.attempts = 9, .first_delay = 0ns, .when = [](const gossip::Error&) -> bool { throw 1; }}});
+        bus.publish(number, 1);
+        CHECK(bus.drain(20s));
+        CHECK(runs == 1);
+    }
+    CHECK(bus.stats().failed == 1);
+}
+
+TEST_CASE("only the subscription that failed is run again", "[bus][redelivery]") {
+    int good = 0;
+    int bad = 0;
+    EventBus bus{Config{.workers = 0}};
+    const gossip::SubscribeOptions again{.redelivery = {.attempts = 3, .first_delay = 0ns}};
+    auto s1 = bus.subscribe(
+        number, [&] { ++good; }, again);
+    auto s2 = bus.subscribe(
+        number, [&]() -> Result { return ++bad < 3 ? Result{gossip::errors::retryable} : Result{}; }, again);
+
+    bus.publish(number, 1);
+    CHECK(bus.drain(20s));
+
+    CHECK(good == 1);
+    CHECK(bad == 3);
+    CHECK(bus.stats().handled == 1);
+    CHECK(bus.stats().redelivered == 2);
+}
+
+TEST_CASE("an event that waits for a redelivery holds no worker", "[bus][redelivery]") {
+    gossip::testing::ManualClock clock;
+    std::atomic<int> good{0};
+    std::atomic<int> attempts{0};
+    EventBus bus{Config{.workers = 1, .clock = &clock}};
+    auto s = bus.subscribe(number,
+                           [&](const int& value) -> Result {
+                               if (value == 0) {
+                                   return ++attempts < 2 ? Result{gossip::errors::retryable} : Result{};
+                               }
+                               ++good;
+                               return {};
+                           },
+                           {.redelivery = {.attempts = 2, .first_delay = 1h, .jitter = 0}});
+
+    for (int i = 0; i < 10; ++i) {
+        bus.publish(number, i);
+    }
+    REQUIRE(gossip_test::eventually([&] { return good == 9; }));
+    CHECK(attempts == 1);
+    CHECK_FALSE(bus.drain(1ms));
+    clock.advance(1h);
+    CHECK(gossip_test::eventually([&] { return attempts == 2; }));
+    CHECK(bus.drain(20s));
+}
+
+TEST_CASE("redeliveries that are due run on a real clock without anybody's help", "[bus][redelivery]") {
+    const auto workers = GENERATE(1U, 4U);
+    std::atomic<int> runs{0};
+    EventBus bus{Config{.workers = workers}};
+    auto s = bus.subscribe(number,
+                           [&](Context& context) -> Result {
+                               ++runs;
+                               return context.attempt() < 4 ? Result{gossip::errors::retryable} : Result{};
+                           },
+                           {.redelivery = {.attempts = 4, .first_delay = 100us, .growth = 1}});
+
+    for (int i = 0; i < 50; ++i) {
+        bus.publish(number, i);
+    }
+    CHECK(bus.drain(20s));
+
+    CHECK(runs == 200);
+    CHECK(bus.stats().handled == 50);
+    CHECK(bus.stats().redelivered == 150);
+}
+
+TEST_CASE("a deferral that fails is redelivered like a run that fails", "[bus][redelivery]") {
+    int runs = 0;
+    EventBus bus{Config{.workers = 0}};
+    auto s =
+        bus.subscribe(number,
+                      [&](Context& context) {
+                          ++runs;
+                          context.defer().resolve(context.attempt() < 3 ? Result{gossip::errors::retryable} : Result{});
+                      },
+                      {.redelivery = {.attempts = 3, .first_delay = 0ns}});
+
+    bus.publish(number, 1);
+    CHECK(bus.drain(20s));
+
+    CHECK(runs == 3);
+    CHECK(bus.stats().handled == 1);
+}
+
+} // namespace redelivery_test

@@ -1,0 +1,187 @@
+#include <gossip/concurrency/parking_lot.hpp>
+
+#include "support/catch.hpp"
+#include "support/eventually.hpp"
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <thread>
+#include <vector>
+
+namespace parking_lot_test {
+
+using gossip_test::Bounded;
+using gossip_test::eventually;
+using Lot = gossip::ParkingLot<>;
+
+/// What a sleeper is told.
+struct Source {
+    std::atomic<bool> work{false};
+    std::atomic<bool> ending{false};
+    std::atomic<std::int64_t> due{Lot::never};
+    std::atomic<std::uint64_t> steps{0};
+    [[nodiscard]] bool has_work() const { return work; }
+    [[nodiscard]] bool stopping() const { return ending; }
+    [[nodiscard]] std::int64_t until_due() const { return due; }
+    [[nodiscard]] std::uint64_t progress(unsigned) const { return steps; }
+};
+
+/// A worker that sleeps once.
+struct Sleeper {
+    Sleeper(Lot& lot, unsigned me, const Source& source)
+        : thread([this, &lot, me, &source] {
+              lot.sleep(me, source);
+              awake = true;
+          }) {}
+    Sleeper(const Sleeper&) = delete;
+    Sleeper& operator=(const Sleeper&) = delete;
+    ~Sleeper() { thread.join(); }
+    std::atomic<bool> awake{false};
+    std::thread thread;
+};
+
+} // namespace parking_lot_test
+
+using namespace parking_lot_test;
+
+TEST_CASE("with everybody awake nothing is unattended", "[parking_lot]") {
+    Lot lot(2);
+    CHECK_FALSE(lot.unattended());
+    CHECK_FALSE(lot.has_sleepers());
+    CHECK_FALSE(lot.has_owner());
+    lot.wake_one();
+    lot.wake_all();
+    lot.timer_moved();
+}
+
+TEST_CASE("one worker is on duty at a time", "[parking_lot]") {
+    Lot lot(2);
+    CHECK(lot.take_duty(0));
+    CHECK(lot.take_duty(0));
+    CHECK_FALSE(lot.take_duty(1));
+    CHECK(lot.on_duty(0));
+    CHECK_FALSE(lot.on_duty(1));
+    lot.resign(1);
+    CHECK(lot.on_duty(0));
+    lot.resign(0);
+    CHECK_FALSE(lot.has_owner());
+    CHECK(lot.take_duty(1));
+}
+
+TEST_CASE("who finds work on its way to sleep stays awake", "[parking_lot]") {
+    Lot lot(1);
+    Source source;
+    source.work = true;
+    lot.sleep(0, source);
+    CHECK_FALSE(lot.has_sleepers());
+    source.work = false;
+    source.ending = true;
+    lot.sleep(0, source);
+    CHECK_FALSE(lot.has_sleepers());
+    source.ending = false;
+    source.due = 0;
+    lot.sleep(0, source);
+    CHECK_FALSE(lot.has_sleepers());
+}
+
+TEST_CASE("waking takes a sleeper and puts it on duty", "[parking_lot]") {
+    const Bounded bounded("waking one");
+    Lot lot(2);
+    Source source;
+    Sleeper sleeper(lot, 1, source);
+    REQUIRE(eventually([&] { return lot.has_sleepers(); }));
+    CHECK(lot.unattended());
+
+    lot.wake_one();
+
+    CHECK(eventually([&] { return sleeper.awake.load(); }));
+    CHECK(lot.on_duty(1));
+    CHECK_FALSE(lot.unattended());
+    CHECK_FALSE(lot.has_sleepers());
+}
+
+TEST_CASE("while somebody is on duty nobody else is woken, except as a helper", "[parking_lot]") {
+    const Bounded bounded("helpers");
+    Lot lot(3);
+    Source source;
+    Sleeper a(lot, 1, source);
+    Sleeper b(lot, 2, source);
+    REQUIRE(eventually([&] {
+        source.steps.fetch_add(1); // somebody moves: the lookout has nothing to take over
+        return lot.has_sleepers();
+    }));
+    REQUIRE(lot.take_duty(0));
+    lot.wake_one();
+    CHECK_FALSE(a.awake);
+    CHECK_FALSE(b.awake);
+    CHECK_FALSE(lot.unattended());
+
+    lot.wake_helper();
+    CHECK(eventually([&] { return a.awake || b.awake; }));
+    CHECK(lot.on_duty(0));
+    lot.wake_all();
+    CHECK(eventually([&] { return a.awake && b.awake; }));
+}
+
+TEST_CASE("the lookout takes over from an owner that makes no progress", "[parking_lot]") {
+    const Bounded bounded("the lookout");
+    Lot lot(2);
+    Source source;
+    REQUIRE(lot.take_duty(0));
+    Sleeper lookout(lot, 1, source);
+    REQUIRE(eventually([&] { return lot.has_sleepers(); }));
+    CHECK(lot.watched());
+    source.work = true; // left to the owner, which is stuck
+
+    CHECK(eventually([&] { return lookout.awake.load(); }));
+    CHECK(lot.on_duty(1));
+}
+
+TEST_CASE("without work the lookout lets the duty go, and sleeps on", "[parking_lot]") {
+    const Bounded bounded("a lookout without work");
+    Lot lot(2);
+    Source source;
+    REQUIRE(lot.take_duty(0));
+    Sleeper lookout(lot, 1, source);
+    CHECK(eventually([&] { return !lot.has_owner(); }));
+    CHECK_FALSE(lookout.awake);
+    CHECK(lot.unattended());
+    lot.wake_one();
+}
+
+TEST_CASE("a timer that becomes due, or moves nearer, gets the timekeeper up", "[parking_lot]") {
+    const Bounded bounded("the timekeeper");
+    Lot lot(2);
+    Source source;
+    {
+        source.due = 2'000'000;
+        Sleeper keeper(lot, 0, source);
+        CHECK_FALSE(keeper.awake);
+        source.due = 0; // as time passes
+        CHECK(eventually([&] { return keeper.awake.load(); }));
+    }
+    source.due = Lot::never;
+    Sleeper keeper(lot, 0, source);
+    REQUIRE(eventually([&] { return lot.has_sleepers(); }));
+    source.due = 0;
+    lot.timer_moved();
+    CHECK(eventually([&] { return keeper.awake.load(); }));
+}
+
+TEST_CASE("when the timekeeper is woken for other things somebody else keeps the time", "[parking_lot]") {
+    const Bounded bounded("a new timekeeper");
+    Lot lot(2);
+    Source source;
+    Sleeper a(lot, 0, source);
+    REQUIRE(eventually([&] { return lot.has_sleepers(); }));
+    Sleeper b(lot, 1, source);
+    lot.wake_helper();
+    REQUIRE(eventually([&] { return a.awake || b.awake; }));
+    source.due = 0;
+    lot.timer_moved();
+    CHECK(eventually([&] {
+        lot.timer_moved(); // b may still have been on its way to sleep
+        return a.awake && b.awake;
+    }));
+}
