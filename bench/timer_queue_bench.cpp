@@ -178,7 +178,7 @@ void fill_and_empty(benchmark::State& state) {
 
 } // namespace
 
-#define GOSSIP_BENCH(name, Queue, label)                                                                               \
+#define GOSSIP_BENCH(name, Queue, label) \
     BENCHMARK(name<Queue>)->Name(#name "/" label)->Setup(fill<Queue>)->Teardown(drop<Queue>)->UseRealTime()
 
 GOSSIP_BENCH(add_cancel, TimerQueue, "timer_queue")->Threads(1)->Threads(2);

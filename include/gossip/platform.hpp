@@ -4,20 +4,21 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <ctime>
 #include <limits>
 #include <thread>
+
+#include <sys/random.h>
 
 #if defined(__linux__)
 #include <linux/futex.h>
 #include <linux/membarrier.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 #define GOSSIP_HAS_FUTEX 1
 #else
 #include <chrono>
 #include <condition_variable>
-#include <ctime>
 #include <mutex>
 #define GOSSIP_HAS_FUTEX 0
 #endif
@@ -57,8 +58,8 @@ inline void cpu_pause() noexcept {
 #endif
 }
 
-/// Brings a cache line near, to be written soon. (The compilers' own builtin asks for it to be read only, unless they are
-/// told of a newer processor; where this instruction is not known it does nothing.)
+/// Brings a cache line near, to be written soon. (The compilers' own builtin asks for it to be read only, unless they
+/// are told of a newer processor; where this instruction is not known it does nothing.)
 inline void prefetch_for_write(const void* address) noexcept {
 #if defined(__x86_64__)
     __asm__ __volatile__("prefetchw %0" : : "m"(*static_cast<const char*>(address)));
@@ -122,6 +123,9 @@ inline std::int64_t realtime_ns() noexcept {
     clock_gettime(CLOCK_REALTIME, &now);
     return static_cast<std::int64_t>(now.tv_sec) * 1'000'000'000 + now.tv_nsec;
 }
+
+/// Fills up to 256 bytes with what nobody can guess. False if the system has none to give.
+[[nodiscard]] inline bool random_bytes(void* into, std::size_t size) noexcept { return getentropy(into, size) == 0; }
 
 namespace detail {
 

@@ -14,13 +14,14 @@ namespace gossip::testing {
 
 /// A clock that stands still until it is told otherwise: timers, retries and batches without a single sleep.
 ///
-/// Threads: every member from any thread. Order: what `advance` has made due is served by the bus's workers, or by the next
+/// Threads: every member from any thread. Order: what `advance` has made due is served by the bus's workers, or by the
+///          next
 /// `poll` or `drain`.
 class ManualClock final : public Clock {
 public:
     /// The wall clock starts at `start`, the steady one at an hour.
-    explicit ManualClock(std::chrono::system_clock::time_point start = std::chrono::system_clock::time_point{
-                             std::chrono::hours{24 * 365 * 50}})
+    explicit ManualClock(std::chrono::system_clock::time_point start =
+                             std::chrono::system_clock::time_point{std::chrono::hours{24 * 365 * 50}})
         : wall_start_(start) {}
 
     void advance(std::chrono::nanoseconds by) {
@@ -42,8 +43,8 @@ public:
     }
     [[nodiscard]] bool manual() const noexcept override { return true; }
 
-    /// From now on whoever sleeps on this clock moves it instead (`Context::sleep_for`, the delays of `middleware::retry`):
-    /// for tests on one thread, where nobody else could.
+    /// From now on whoever sleeps on this clock moves it instead (`Context::sleep_for`, the delays of
+    /// `middleware::retry`): for tests on one thread, where nobody else could.
     void let_sleepers_advance(bool on = true) noexcept { sleepers_advance_ = on; }
     bool skip_to(std::chrono::nanoseconds until) override {
         if (!sleepers_advance_) {
@@ -67,7 +68,8 @@ public:
 
 private:
     [[nodiscard]] std::chrono::nanoseconds elapsed() const noexcept {
-        return std::chrono::nanoseconds(elapsed_.load(std::memory_order_seq_cst)); // [moved]
+        return std::chrono::nanoseconds(
+            elapsed_.load(std::memory_order_seq_cst)); // [moved] whoever was told to look sees it
     }
 
     // Edges: each name stands at both of its ends in the code

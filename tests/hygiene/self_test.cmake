@@ -57,6 +57,17 @@ case(orders "edge .set. is not listed" include/gossip/core/a.hpp
 case(orders "${silent}" include/gossip/core/a.hpp
     "${listing}${store} // <open>set<close> why\nf(<open>a<close> { ${load} // <open>set<close> why\n// memory_order_relaxed\n")
 
+set(elsewhere "// Edges: those of gossip/core/a.hpp\n")
+case(orders "b.hpp:1: edge .set. is not listed" include/gossip/core/a.hpp "${listing}${store} // <open>set<close> why\n"
+    include/gossip/core/b.hpp "${load} // <open>set<close> why\n")
+case(orders "a.hpp:1: edge .set. stands at 1" include/gossip/core/a.hpp "${listing}${store} // <open>set<close> why\n"
+    include/gossip/core/b.hpp "${elsewhere}")
+case(orders "b.hpp:1: edge .set. stands at 1" include/gossip/core/a.hpp
+    "${listing}${store} // <open>set<close> why\n${load} // <open>set<close> why\n"
+    include/gossip/core/b.hpp "${elsewhere}${listing}${load} // <open>set<close> why\n")
+case(orders "${silent}" include/gossip/core/a.hpp "${listing}${store} // <open>set<close> why\n"
+    include/gossip/core/b.hpp "${elsewhere}${load} // <open>set<close> why\n")
+
 case(headers "not listed" CMakeLists.txt "HEADERS)\n" include/gossip/a.hpp "${once}")
 case(headers "lists core/b.hpp" CMakeLists.txt "HEADERS core/b.hpp)\n")
 case(headers "must begin with #pragma once" include/gossip/a.hpp "// words\nint a<semicolon>\n")

@@ -18,8 +18,8 @@
 #include <utility>
 #include <vector>
 
-// Random programs over one bus. Whatever they do, what publish accepted ends once and is counted, keys keep their order,
-// an ended processor does not run, and the buffer holds no more than it may.
+// Random programs over one bus. Whatever they do, what publish accepted ends once and is counted, keys keep their
+// order, an ended processor does not run, and the buffer holds no more than it may.
 
 using namespace std::chrono_literals;
 
@@ -43,12 +43,22 @@ constexpr std::uint32_t keys = 4;
 /// What a program does, drawn from the seed.
 struct Program {
     explicit Program(Random& random)
-        : workers(static_cast<unsigned>(random.below(4))), buffer(std::size_t{2} << random.below(5)),
-          overflow(static_cast<gossip::Overflow>(random.below(3))), steps(50 + random.below(300)),
-          fail_one_in(2 + random.below(20)), defer_one_in(3 + random.below(20)), attempts(1 + static_cast<int>(random.below(3))),
-          redelivery_delay(random.one_in(4) ? 10s : std::chrono::nanoseconds(random.below(200'000))),
-          limit(random.one_in(2) ? 0 : 1 + random.below(2)), end(static_cast<End>(random.below(4))),
-          patience(std::chrono::nanoseconds(random.below(2'000'000))), priorities(random.one_in(2)) {}
+        : workers(static_cast<unsigned>(random.below(4))),
+          buffer(std::size_t{2} << random.below(5)),
+          overflow(static_cast<gossip::Overflow>(random.below(3))),
+          steps(50 + random.below(300)),
+          fail_one_in(2 + random.below(20)),
+          defer_one_in(3 + random.below(20)),
+          attempts(1 + static_cast<int>(random.below(3))),
+          limit(random.one_in(2) ? 0 : 1 + random.below(2)),
+          end(static_cast<End>(random.below(4))),
+          // Keys wait for redeliveries, and publishers for keys: a long delay only where a shutdown ends it.
+          redelivery_delay(random.one_in(2) &&
+                                   (end == End::shutdown_while_publishing || end == End::deadline_while_publishing)
+                               ? 10s
+                               : std::chrono::nanoseconds(random.below(200'000))),
+          patience(std::chrono::nanoseconds(random.below(2'000'000))),
+          priorities(random.one_in(2)) {}
 
     enum class End : std::uint8_t { drain_first, shutdown_while_publishing, deadline_while_publishing, deadline_after };
 
@@ -59,9 +69,9 @@ struct Program {
     std::uint64_t fail_one_in;
     std::uint64_t defer_one_in;
     int attempts;
-    std::chrono::nanoseconds redelivery_delay;
     std::size_t limit;
     End end;
+    std::chrono::nanoseconds redelivery_delay;
     std::chrono::nanoseconds patience;
     bool priorities;
 };
@@ -157,15 +167,15 @@ void play(std::uint64_t round) {
     std::array<KeyState, keys> key_states;
     Resolver resolver(round * 64 + 1);
     std::optional<gossip::EventBus<>> bus;
-    bus.emplace(gossip::Config{.workers = program.workers,
-                               .buffer_size = program.buffer,
-                               .overflow = program.overflow,
-                               .on_error =
-                                   [&](const gossip::ErrorReport& report) { observed.failed_hook += report.in_dead_letter ? 0 : 1; },
-                               .on_drop =
-                                   [&](const gossip::Event&, gossip::DropReason reason) {
-                                       ++(reason == gossip::DropReason::overflow ? observed.dropped : observed.abandoned_hook);
-                                   }});
+    bus.emplace(gossip::Config{
+        .workers = program.workers,
+        .buffer_size = program.buffer,
+        .overflow = program.overflow,
+        .on_error = [&](const gossip::ErrorReport& report) { observed.failed_hook += report.in_dead_letter ? 0 : 1; },
+        .on_drop =
+            [&](const gossip::Event&, gossip::DropReason reason) {
+                ++(reason == gossip::DropReason::overflow ? observed.dropped : observed.abandoned_hook);
+            }});
     const auto count = [&](gossip::PublishStatus status) {
         switch (status) {
         case gossip::PublishStatus::accepted:
@@ -201,27 +211,27 @@ void play(std::uint64_t round) {
         return {};
     };
     // Order per key is seen by a processor that never fails and is asked first; another one fails, defers, publishes.
-    auto watcher = bus->subscribe(
-        step,
-        [&](const Step& s) {
-            if (s.key == 0) {
-                return;
-            }
-            KeyState& state = key_states[s.key - 1];
-            observed.overlap += state.running.fetch_add(1) == 0 ? 0 : 1;
-            std::uint32_t& latest = state.latest[s.publisher];
-            observed.disorder += s.number > latest ? 0 : 1;
-            latest = s.number;
-            if (dice().one_in(4)) {
-                std::this_thread::yield();
-            }
-            state.running.fetch_sub(1);
-        },
-        {.priority = 10});
-    auto trouble = bus->subscribe(step, [&](gossip::Context& context, const Step&) { return misbehave(context); },
-                                  {.max_concurrency = program.limit,
-                                   .redelivery = {.attempts = program.attempts, .first_delay = program.redelivery_delay, .growth = 1},
-                                   .filter = [](const gossip::Event&) { return !dice().one_in(10); }});
+    auto watcher = bus->subscribe(step,
+                                  [&](const Step& s) {
+                                      if (s.key == 0) {
+                                          return;
+                                      }
+                                      KeyState& state = key_states[s.key - 1];
+                                      observed.overlap += state.running.fetch_add(1) == 0 ? 0 : 1;
+                                      std::uint32_t& latest = state.latest[s.publisher];
+                                      observed.disorder += s.number > latest ? 0 : 1;
+                                      latest = s.number;
+                                      if (dice().one_in(4)) {
+                                          std::this_thread::yield();
+                                      }
+                                      state.running.fetch_sub(1);
+                                  },
+                                  {.priority = 10});
+    auto trouble = bus->subscribe(
+        step, [&](gossip::Context& context, const Step&) { return misbehave(context); },
+        {.max_concurrency = program.limit,
+         .redelivery = {.attempts = program.attempts, .first_delay = program.redelivery_delay, .growth = 1},
+         .filter = [](const gossip::Event&) { return !dice().one_in(10); }});
     auto inner = bus->subscribe(nested, [](int) {});
     auto letters = bus->subscribe(gossip::dead_letter, [&]() -> gossip::Result {
         ++observed.letters;
@@ -315,7 +325,7 @@ void play(std::uint64_t round) {
             threads[p].join();
         }
         threads.erase(threads.begin(), threads.begin() + publishers);
-        if (program.redelivery_delay < 1s && program.end == Program::End::drain_first) {
+        if (program.end == Program::End::drain_first) {
             const bool drained = gossip_test::eventually([&] { return bus->drain(1s); });
             CHECK(drained);
         }
@@ -327,7 +337,8 @@ void play(std::uint64_t round) {
     case Program::End::deadline_while_publishing: {
         const std::uint64_t begun = random.below(program.steps);
         static_cast<void>(gossip_test::eventually([&] { return observed.accepted + observed.refused >= begun; }, 2s));
-        report = program.end == Program::End::shutdown_while_publishing ? bus->shutdown() : bus->shutdown(program.patience);
+        report =
+            program.end == Program::End::shutdown_while_publishing ? bus->shutdown() : bus->shutdown(program.patience);
         stop = true;
         join();
         break;
@@ -344,7 +355,7 @@ void play(std::uint64_t round) {
     CHECK(report.failed == again.failed);
     CHECK(report.abandoned == again.abandoned);
     CHECK(report.accepted == accepted + observed.sync_accepted);
-    CHECK(report.rejected == observed.refused);
+    CHECK(bus->stats().rejected == observed.refused); // a refusal may be counted after the report: it was never accepted
     CHECK(report.dropped == observed.dropped);
     CHECK(report.failed == observed.failed_hook + observed.sync_failed);
     CHECK(report.dead_letters == report.failed - observed.sync_failed); // one for each, as somebody listens
@@ -368,7 +379,8 @@ TEST_CASE("random programs: the counters add up, keys keep their order, what has
     GOSSIP_INFO_SEED();
     for (std::uint64_t round = 0; round < 60; ++round) {
         INFO("round " << round);
-        const std::string what = "random program, round " + std::to_string(round) + ", seed " + std::to_string(gossip_test::seed());
+        const std::string what =
+            "random program, round " + std::to_string(round) + ", seed " + std::to_string(gossip_test::seed());
         const Bounded bounded(what.c_str(), 120s);
         play(round);
     }
@@ -392,18 +404,18 @@ TEST_CASE("random programs on a manual clock: the counters add up after every st
                                             .clock = &clock,
                                             .on_drop = [&](const gossip::Event&, gossip::DropReason) { ++dropped; }}};
         auto hears = bus.subscribe(gossip::dead_letter, [&] { ++letters; });
-        auto trouble = bus.subscribe(
-            step,
-            [&](gossip::Context& context) -> gossip::Result {
-                if (may_defer && random.one_in(4)) {
-                    open.push_back(context.defer());
-                }
-                if (random.one_in(4)) {
-                    static_cast<void>(bus.publish(nested, 0));
-                }
-                return random.one_in(3) ? gossip::Result{gossip::RetryableError{"by chance"}} : gossip::Result{};
-            },
-            {.redelivery = {.attempts = 3, .first_delay = 1s, .growth = 1}});
+        auto trouble = bus.subscribe(step,
+                                     [&](gossip::Context& context) -> gossip::Result {
+                                         if (may_defer && random.one_in(4)) {
+                                             open.push_back(context.defer());
+                                         }
+                                         if (random.one_in(4)) {
+                                             static_cast<void>(bus.publish(nested, 0));
+                                         }
+                                         return random.one_in(3) ? gossip::Result{gossip::RetryableError{"by chance"}}
+                                                                 : gossip::Result{};
+                                     },
+                                     {.redelivery = {.attempts = 3, .first_delay = 1s, .growth = 1}});
         std::uint64_t refused = 0;
         std::uint64_t accepted = 0;
         bool closed = false;
@@ -436,7 +448,8 @@ TEST_CASE("random programs on a manual clock: the counters add up after every st
                     gossip::Deferral deferral = std::move(open.back());
                     open.pop_back();
                     if (random.one_in(2)) {
-                        deferral.resolve(random.one_in(2) ? gossip::Result{} : gossip::Result{gossip::RetryableError{"late"}});
+                        deferral.resolve(random.one_in(2) ? gossip::Result{}
+                                                          : gossip::Result{gossip::RetryableError{"late"}});
                     }
                 }
                 break;

@@ -28,7 +28,9 @@ struct Tickets {
     std::atomic<std::uint64_t> done{0};
 
     void publish() { tail.fetch_add(1, std::memory_order_seq_cst); }
-    [[nodiscard]] bool has_work() const { return head.load(std::memory_order_seq_cst) < tail.load(std::memory_order_seq_cst); }
+    [[nodiscard]] bool has_work() const {
+        return head.load(std::memory_order_seq_cst) < tail.load(std::memory_order_seq_cst);
+    }
     [[nodiscard]] std::int64_t until_due() const { return gossip::ParkingLot<>::never; }
     bool take() {
         std::uint64_t at = head.load(std::memory_order_seq_cst);
@@ -99,7 +101,8 @@ TEST_CASE("no wake-up is lost between busy and idle", "[parking]") {
                 if (thread_random().one_in(2)) { // until all is done, and somebody may have gone to sleep
                     stuck += eventually([&] { return !source.has_work(); }) ? 0 : 1;
                     if (thread_random().one_in(8)) {
-                        const std::int64_t rested = gossip::platform::monotonic_ns() + 100'000; // longer than workers search
+                        const std::int64_t rested =
+                            gossip::platform::monotonic_ns() + 100'000; // longer than workers search
                         while (gossip::platform::monotonic_ns() < rested) {
                             std::this_thread::yield();
                         }

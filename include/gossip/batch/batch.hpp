@@ -16,7 +16,8 @@ namespace gossip {
 
 /// A callable that can run a batch of `T`.
 template <class F, class T>
-concept batch_processor_of = detail::answers_batch<F, std::span<const T>> || detail::answers_batch<F, std::span<const Event>>;
+concept batch_processor_of =
+    detail::answers_batch<F, std::span<const T>> || detail::answers_batch<F, std::span<const Event>>;
 
 namespace detail {
 
@@ -24,7 +25,8 @@ namespace detail {
 template <class T, class F>
 class BatchProcessor {
 public:
-    BatchProcessor(BatchOptions options, F f) : collector_(std::make_shared<BatchCollector<T, F>>(options, std::move(f))) {}
+    BatchProcessor(BatchOptions options, F f)
+        : collector_(std::make_shared<BatchCollector<T, F>>(options, std::move(f))) {}
 
     Result operator()(Context& context, const Event& event) {
         if (event.data_if<T>() == nullptr) {
@@ -45,7 +47,7 @@ private:
 template <class T, class F>
 class Batch {
 public:
-    Batch(BatchOptions options, F f) : options_(std::move(options)), f_(std::move(f)) {}
+    Batch(const BatchOptions& options, F f) : options_(options), f_(std::move(f)) {}
 
     template <class Data>
     auto bind() && {
@@ -65,10 +67,11 @@ private:
 
 } // namespace detail
 
-/// Collects events and runs them together: `batch<Email>({.size = 100, .period = 1s}, [](std::span<const Email> emails) {...})`.
-/// The callable takes `std::span<const T>` or `std::span<const Event>`, the context first if it wants it, and returns nothing,
-/// a Result (for all of them), or a BatchResult (for each). It runs when `size` events are there, `period` after the first of
-/// them came, on `flush`, when its subscription ends, and at shutdown; once at a time, in the order of collecting.
+/// Collects events and runs them together: `batch<Email>({.size = 100, .period = 1s}, [](std::span<const Email> emails)
+/// {...})`. The callable takes `std::span<const T>` or `std::span<const Event>`, the context first if it wants it, and
+/// returns nothing, a Result (for all of them), or a BatchResult (for each). It runs when `size` events are there,
+/// `period` after the first of them came, on `flush`, when its subscription ends, and at shutdown; once at a time, in
+/// the order of collecting.
 ///
 /// An event is handled only when its batch has run. A failed batch is a failed event each, redelivered by itself if the
 /// subscription says so. An event lets its key go when it has been collected.
@@ -77,14 +80,16 @@ private:
 ///         back-pressure.
 /// Errors: ValidationError for a size of 0 or a negative period.
 template <class T, class F>
-[[nodiscard]] auto batch(BatchOptions options, F f) {
-    static_assert(!std::is_void_v<T>, "gossip: batch<T> needs a topic with data; there is nothing to collect of a Topic<>");
+[[nodiscard]] auto batch(const BatchOptions& options, F f) {
+    static_assert(!std::is_void_v<T>,
+                  "gossip: batch<T> needs a topic with data; there is nothing to collect of a Topic<>");
     if constexpr (!std::is_void_v<T>) {
-        static_assert(batch_processor_of<F, T>,
-                      "gossip: a batch processor takes (std::span<const T>) or (std::span<const Event>), or one of these after "
-                      "(Context&), and returns void, something convertible to Result, or a BatchResult");
+        static_assert(
+            batch_processor_of<F, T>,
+            "gossip: a batch processor takes (std::span<const T>) or (std::span<const Event>), or one of these after "
+            "(Context&), and returns void, something convertible to Result, or a BatchResult");
         detail::check(options);
-        return detail::Batch<T, F>(std::move(options), std::move(f));
+        return detail::Batch<T, F>(options, std::move(f));
     }
 }
 

@@ -27,8 +27,8 @@
 namespace gossip {
 
 struct BatchOptions {
-    std::size_t size = 100;                                         // how many make a run
-    std::chrono::nanoseconds period = std::chrono::seconds{1};      // how long the first of them waits at most
+    std::size_t size = 100;                                    // how many make a run
+    std::chrono::nanoseconds period = std::chrono::seconds{1}; // how long the first of them waits at most
 };
 
 /// What a batch processor says of each item: all is well but for those that it fails.
@@ -36,7 +36,7 @@ class BatchResult {
 public:
     BatchResult() = default;
 
-    void fail(std::size_t index, const Error& error) { failures_.push_back({index, error}); }
+    void fail(std::size_t index, const Error& error) { failures_.emplace_back(index, error); }
     [[nodiscard]] bool ok() const noexcept { return failures_.empty(); }
     [[nodiscard]] Result of(std::size_t index) const noexcept {
         for (const auto& [failed, error] : failures_) {
@@ -53,6 +53,8 @@ private:
 
 namespace detail {
 
+// Edges: those of gossip/dispatch/engine.hpp
+
 inline void check(const BatchOptions& options) {
     constexpr std::size_t largest = 1'000'000;
     if (options.size == 0 || options.size > largest) {
@@ -64,10 +66,12 @@ inline void check(const BatchOptions& options) {
 }
 
 template <class R>
-inline constexpr bool is_batch_answer = std::is_void_v<R> || std::convertible_to<R, Result> || std::same_as<R, BatchResult>;
+inline constexpr bool is_batch_answer =
+    std::is_void_v<R> || std::convertible_to<R, Result> || std::same_as<R, BatchResult>;
 
 template <class F, class Span>
-concept answers_batch = (std::invocable<F&, Context&, Span> && is_batch_answer<std::invoke_result_t<F&, Context&, Span>>) ||
+concept answers_batch = (std::invocable<F&, Context&, Span> &&
+                         is_batch_answer<std::invoke_result_t<F&, Context&, Span>>) ||
                         (std::invocable<F&, Span> && is_batch_answer<std::invoke_result_t<F&, Span>>);
 
 /// Tells the run that `host` belongs to that its event goes to this collector.
@@ -95,7 +99,8 @@ public:
         }
         while (!closed_ && waiting_.size() + running_items_ >= options_.size * 2 && running_by_ != this_thread() &&
                !engine_->giving_up()) {
-            changed_.wait_for(lock, std::chrono::milliseconds(10)); // awake now and then to see a shutdown out of patience
+            changed_.wait_for(lock,
+                              std::chrono::milliseconds(10)); // awake now and then to see a shutdown out of patience
         }
         if (closed_) {
             return false;
@@ -121,7 +126,7 @@ public:
         }
         flush_wanted_ = true;
         if (running_by_ == nullptr) {
-            return guard([&] { engine_->enqueue(std::make_unique<RunTask>(this->shared_from_this())); }).ok();
+            return succeeds([&] { engine_->enqueue(std::make_unique<RunTask>(this->shared_from_this())); });
         }
         return true;
     }
@@ -224,7 +229,7 @@ private:
     void arm() noexcept {
         if (!armed_) {
             const std::int64_t due = saturated_add(first_at_ns_, options_.period.count());
-            armed_ = guard([&] { engine_->schedule(due, std::make_unique<RunTask>(this->shared_from_this())); }).ok();
+            armed_ = succeeds([&] { engine_->schedule(due, std::make_unique<RunTask>(this->shared_from_this())); });
         }
     }
 
@@ -248,8 +253,8 @@ private:
         }
     }
 
-    /// Runs what waits, again and again while there is enough for another run. `counted`: how many of the events the frame
-    /// knows already.
+    /// Runs what waits, again and again while there is enough for another run. `counted`: how many of the events the
+    /// frame knows already.
     void run(std::unique_lock<std::mutex>& lock, Seat& seat, std::uint32_t counted) noexcept {
         Items batch;
         batch.swap(spare_);
@@ -265,7 +270,8 @@ private:
             lock.lock();
             running_items_ = 0;
             changed_.notify_all();
-        } while (waiting_.size() >= options_.size || (waiting_.size() != 0 && (flush_wanted_ || closed_ || options_.period.count() == 0)));
+        } while (waiting_.size() >= options_.size ||
+                 (waiting_.size() != 0 && (flush_wanted_ || closed_ || options_.period.count() == 0)));
         running_by_ = nullptr;
         spare_.swap(batch);
         if (waiting_.size() != 0) {
@@ -276,7 +282,7 @@ private:
 
     void run_one(Seat& seat, Items& batch, std::uint32_t counted) noexcept {
         const void* const before = seat.current.load(std::memory_order_relaxed); // relaxed: this thread's own seat
-        seat.current.store(subscriber_.get(), std::memory_order_release);        // [running] the one before has returned
+        seat.current.store(subscriber_.get(), std::memory_order_release); // [running] the one before has returned
         const auto more = static_cast<std::uint32_t>(batch.size()) - counted;
         innermost->events += more;
 
@@ -304,7 +310,8 @@ private:
                 ++handled;
                 continue;
             }
-            engine_->settle_item(seat, batch.events[i], mark.part, mark.kind, mark.attempt, *subscriber_, std::move(result));
+            engine_->settle_item(seat, batch.events[i], mark.part, mark.kind, mark.attempt, *subscriber_,
+                                 std::move(result));
         }
         if (handled != 0) {
             seat.ledger.add(Tally::handled, handled);

@@ -17,15 +17,16 @@
 
 namespace gossip {
 
-/// How a bus is made. What is out of bounds is refused with a ValidationError that names the field, the value and the rule.
+/// How a bus is made. What is out of bounds is refused with a ValidationError that names the field, the value and the
+/// rule.
 struct Config {
-    unsigned workers = 2;                    // threads; 0: none, the caller polls. At most 1,024
-    std::size_t buffer_size = 1024;          // events that may wait, for each priority; rounded up to a power of two
-    Overflow overflow = Overflow::block;     // what publish does when the buffer is full
-    Clock* clock = nullptr;                  // not owned, outlives the bus; null: the operating system's
-    Idle idle = Idle::sleep;                 // what workers do while there is nothing to do
-    ErrorHook on_error{};                    // told of each event that ends failed
-    DropHook on_drop{};                      // told of each event that was accepted and will not run
+    unsigned workers = 2;                // threads; 0: none, the caller polls. At most 1,024
+    std::size_t buffer_size = 1024;      // events that may wait, for each priority; rounded up to a power of two
+    Overflow overflow = Overflow::block; // what publish does when the buffer is full
+    Clock* clock = nullptr;              // not owned, outlives the bus; null: the operating system's
+    Idle idle = Idle::sleep;             // what workers do while there is nothing to do
+    ErrorHook on_error{};                // told of each event that ends failed
+    DropHook on_drop{};                  // told of each event that was accepted and will not run
 };
 
 /// What one publish may say besides the data.
@@ -49,7 +50,8 @@ inline void check(const Config& config) {
     if (config.buffer_size == 0 || config.buffer_size > largest_buffer) {
         throw ValidationError{"buffer_size", config.buffer_size, "must be between 1 and 1073741824"};
     }
-    if (config.overflow != Overflow::block && config.overflow != Overflow::reject && config.overflow != Overflow::drop_oldest) {
+    if (config.overflow != Overflow::block && config.overflow != Overflow::reject &&
+        config.overflow != Overflow::drop_oldest) {
         throw ValidationError{"overflow", static_cast<int>(config.overflow), "must be block, reject or drop_oldest"};
     }
     if (config.idle != Idle::sleep && config.idle != Idle::spin) {

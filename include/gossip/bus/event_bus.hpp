@@ -29,35 +29,36 @@ namespace gossip {
 /// Publish once, let everyone listen in.
 ///
 /// Threads: every member from any thread, also from inside processors; the destructor when nobody else uses the bus.
-/// Order:   one worker: events of one priority in the order of their acceptance. Any number: events of one key, one at a time, in
-///          that order. Higher priorities first; a lower one waits for 16 events of higher priority on each worker, then it is next.
-/// Cost:    a publish without key, priority and metadata is one compare-exchange and allocates nothing if the data fits into
-///          64 bytes; a system call only if nobody is awake to see it.
-/// Stalls:  publish waits for room if the buffer is full (`Overflow::block`), unless it is called from inside a processor
-///          of this bus. unsubscribe, drain and shutdown wait as they say.
+/// Order:   one worker: events of one priority in the order of their acceptance. Any number: events of one key, one at
+///          a time, in that order. Higher priorities first; a lower one waits for 16 events of higher priority on each
+///          worker, then it is next.
+/// Cost:    a publish without key, priority and metadata is one compare-exchange and allocates nothing if the data fits
+///          into 64 bytes; a system call only if nobody is awake to see it.
+/// Stalls:  publish waits for room if the buffer is full (`Overflow::block`), unless it is called from inside a
+///          processor of this bus. unsubscribe, drain and shutdown wait as they say.
 /// Owns:    the threads, the subscriptions and what is in flight. The destructor is `shutdown()` without a deadline.
 /// Errors:  ValidationError for a bad configuration, name or option; std::bad_alloc leaves everything as it was.
 template <class Provider = MemoryProvider>
 class EventBus {
-    static_assert(starts<Provider>, "gossip: Provider needs `void start(detail::Engine&)`; see gossip/provider/provider.hpp");
-    static_assert(sends_events<Provider>, "gossip: Provider needs `PublishStatus send(detail::Engine&, Event&, bool may_wait)`; "
-                                          "see gossip/provider/provider.hpp");
+    static_assert(starts<Provider>,
+                  "gossip: Provider needs `void start(detail::Engine&)`; see gossip/provider/provider.hpp");
+    static_assert(sends_events<Provider>,
+                  "gossip: Provider needs `PublishStatus send(detail::Engine&, Event&, bool may_wait)`; "
+                  "see gossip/provider/provider.hpp");
     static_assert(listens<Provider>, "gossip: Provider needs `Result listen(const std::vector<EventType>&, const "
                                      "std::vector<Pattern>&)`; see gossip/provider/provider.hpp");
-    static_assert(shuts_down<Provider>, "gossip: Provider needs `Result shutdown() noexcept`; see gossip/provider/provider.hpp");
+    static_assert(shuts_down<Provider>,
+                  "gossip: Provider needs `Result shutdown() noexcept`; see gossip/provider/provider.hpp");
 
 public:
-    EventBus()
-        requires std::default_initializable<Provider>
-        : EventBus(Config{}) {}
-    explicit EventBus(Config config)
-        requires std::default_initializable<Provider>
+    EventBus() requires std::default_initializable<Provider> : EventBus(Config{}) {}
+    explicit EventBus(Config config) requires std::default_initializable<Provider>
         : engine_(make_engine(std::move(config))) {
         provider_.start(*engine_);
     }
     /// With what the provider wants to know.
     template <class Options>
-        requires std::constructible_from<Provider, Options>
+    requires std::constructible_from<Provider, Options>
     explicit EventBus(Options options, Config config = {})
         : engine_(make_engine(std::move(config))), provider_(std::move(options)) {
         provider_.start(*engine_);
@@ -78,8 +79,8 @@ public:
         return send(make<T>(topic, std::move(data)), true);
     }
     template <detail::event_data T>
-        requires std::copy_constructible<T>
-    PublishStatus publish(const Topic<T>& topic, const std::type_identity_t<T>& data) {
+    requires std::copy_constructible<T> PublishStatus publish(const Topic<T>& topic,
+                                                              const std::type_identity_t<T>& data) {
         return publish(topic, T(data));
     }
     template <detail::event_data T>
@@ -87,7 +88,8 @@ public:
         return send(with(make<T>(topic, std::move(data)), std::move(options)), true);
     }
     PublishStatus publish(const Topic<>& topic, PublishOptions options = {}) {
-        return send(with(EventAccess::make(topic.type(), engine_->stamp(), Priority::normal), std::move(options)), true);
+        return send(with(EventAccess::make(topic.type(), engine_->stamp(), Priority::normal), std::move(options)),
+                    true);
     }
     /// An event that was made by hand, or a dead letter's, again.
     PublishStatus publish(Event event) { return send(std::move(event), true); }
@@ -99,22 +101,31 @@ public:
     }
     [[nodiscard]] PublishStatus try_publish(Event&& event) { return try_publish(event); }
     template <detail::event_data T>
-    [[nodiscard]] PublishStatus try_publish(const Topic<T>& topic, std::type_identity_t<T>&& data, PublishOptions options = {}) {
+    [[nodiscard]] PublishStatus try_publish(const Topic<T>& topic, std::type_identity_t<T>&& data,
+                                            PublishOptions options = {}) {
+        static_assert(std::is_nothrow_move_constructible_v<T> || std::is_move_assignable_v<T>,
+                      "gossip: try_publish gives the data back when it is refused, so T must move without throwing, or be "
+                      "assignable");
         Event event = with(make<T>(topic, std::move(data)), std::move(options));
         const PublishStatus status = try_publish(event);
         if (status != PublishStatus::accepted) {
             T& kept = const_cast<T&>(EventAccess::known_data<T>(event)); // made from `data` above, shared with nobody
-            std::destroy_at(&data);
-            std::construct_at(&data, std::move(kept));
+            if constexpr (std::is_nothrow_move_constructible_v<T>) {
+                std::destroy_at(std::addressof(data));
+                std::construct_at(std::addressof(data), std::move(kept));
+            } else {
+                data = std::move(kept);
+            }
         }
         return status;
     }
     [[nodiscard]] PublishStatus try_publish(const Topic<>& topic, PublishOptions options = {}) {
-        return try_publish(with(EventAccess::make(topic.type(), engine_->stamp(), Priority::normal), std::move(options)));
+        return try_publish(
+            with(EventAccess::make(topic.type(), engine_->stamp(), Priority::normal), std::move(options)));
     }
 
-    /// Runs the processors before it returns, on this thread, outside of the order of keys, and hands back every error: no
-    /// redelivery, no dead letter.
+    /// Runs the processors before it returns, on this thread, outside of the order of keys, and hands back every error:
+    /// no redelivery, no dead letter.
     template <detail::event_data T>
     SyncResult publish_sync(const Topic<T>& topic, std::type_identity_t<T> data, PublishOptions options) {
         return run(with(make<T>(topic, std::move(data)), std::move(options)));
@@ -133,8 +144,8 @@ public:
         return closed();
     }
     template <detail::event_data T>
-        requires std::copy_constructible<T>
-    SyncResult publish_sync(const Topic<T>& topic, const std::type_identity_t<T>& data) {
+    requires std::copy_constructible<T> SyncResult publish_sync(const Topic<T>& topic,
+                                                                const std::type_identity_t<T>& data) {
         return publish_sync(topic, T(data));
     }
     SyncResult publish_sync(const Topic<>& topic, PublishOptions options = {}) {
@@ -145,20 +156,21 @@ public:
     // What can't be published, in one sentence
 
     template <class T, class D, class... More>
-        requires(!std::convertible_to<D, T>)
-    PublishStatus publish(const Topic<T>&, D&&, More&&...) {
-        static_assert(std::convertible_to<D, T>, "gossip: the data of a publish must be what its Topic<T> carries, a T");
+    requires(!std::convertible_to<D, T>) PublishStatus publish(const Topic<T>&, D&&, More&&...) {
+        static_assert(std::convertible_to<D, T>,
+                      "gossip: the data of a publish must be what its Topic<T> carries, a T");
         return PublishStatus::closed;
     }
     template <class T, class D, class... More>
-        requires(!std::convertible_to<D, T>)
-    SyncResult publish_sync(const Topic<T>&, D&&, More&&...) {
-        static_assert(std::convertible_to<D, T>, "gossip: the data of a publish_sync must be what its Topic<T> carries, a T");
+    requires(!std::convertible_to<D, T>) SyncResult publish_sync(const Topic<T>&, D&&, More&&...) {
+        static_assert(std::convertible_to<D, T>,
+                      "gossip: the data of a publish_sync must be what its Topic<T> carries, a T");
         return {};
     }
     template <class... More>
     PublishStatus publish(const Pattern&, More&&...) {
-        static_assert(sizeof...(More) == ~std::size_t{0}, "gossip: a Pattern is for listening; publish on a Topic or an EventType");
+        static_assert(sizeof...(More) == ~std::size_t{0},
+                      "gossip: a Pattern is for listening; publish on a Topic or an EventType");
         return PublishStatus::closed;
     }
 
@@ -172,27 +184,31 @@ public:
     ScheduledId publish_after(std::chrono::nanoseconds delay, const Topic<>& topic, PublishOptions options = {}) {
         return later(delay, with(EventAccess::make(topic.type(), 0, Priority::normal), std::move(options)), true);
     }
-    ScheduledId publish_after(std::chrono::nanoseconds delay, Event event) { return later(delay, std::move(event), false); }
+    ScheduledId publish_after(std::chrono::nanoseconds delay, Event event) {
+        return later(delay, std::move(event), false);
+    }
 
     /// At a time of the wall clock, as it is set now; a time that has passed is due at once.
     template <class... Args>
-        requires requires(EventBus& bus, Args&&... args) { bus.publish_after(std::chrono::nanoseconds{}, std::forward<Args>(args)...); }
+    requires requires(EventBus& bus, Args&&... args) {
+        bus.publish_after(std::chrono::nanoseconds{}, std::forward<Args>(args)...);
+    }
     ScheduledId publish_at(std::chrono::system_clock::time_point time, Args&&... args) {
         const std::chrono::nanoseconds delay = time.time_since_epoch() - std::chrono::nanoseconds(engine_->stamp());
         return publish_after(std::max(delay, std::chrono::nanoseconds{0}), std::forward<Args>(args)...);
     }
     template <detail::event_data T>
-    ScheduledId publish_at(std::chrono::system_clock::time_point time, const Topic<T>& topic, std::type_identity_t<T> data,
-                           PublishOptions options = {}) {
+    ScheduledId publish_at(std::chrono::system_clock::time_point time, const Topic<T>& topic,
+                           std::type_identity_t<T> data, PublishOptions options = {}) {
         const std::chrono::nanoseconds delay = time.time_since_epoch() - std::chrono::nanoseconds(engine_->stamp());
         return publish_after(std::max(delay, std::chrono::nanoseconds{0}), topic, std::move(data), std::move(options));
     }
 
     /// Again and again, the first time after one period. Periods that were missed are not made up for.
     template <detail::event_data T>
-        requires std::copy_constructible<T>
-    ScheduledId publish_every(std::chrono::nanoseconds period, const Topic<T>& topic, std::type_identity_t<T> data,
-                              PublishOptions options = {}) {
+    requires std::copy_constructible<T> ScheduledId publish_every(std::chrono::nanoseconds period,
+                                                                  const Topic<T>& topic, std::type_identity_t<T> data,
+                                                                  PublishOptions options = {}) {
         return again(period, with(make<T>(topic, std::move(data)), std::move(options)));
     }
     ScheduledId publish_every(std::chrono::nanoseconds period, const Topic<>& topic, PublishOptions options = {}) {
@@ -218,11 +234,12 @@ public:
     }
     /// One processor for many names, as one subscription.
     template <class F>
-    [[nodiscard]] Subscription subscribe_many(std::vector<EventType> types, F&& processor, SubscribeOptions options = {}) {
+    [[nodiscard]] Subscription subscribe_many(std::vector<EventType> types, F&& processor,
+                                              SubscribeOptions options = {}) {
         return add(bind_processor<void>(std::forward<F>(processor)), std::move(options), std::move(types), {});
     }
-    /// Ends by itself when the owner is gone; the owner lives while the processor runs. The processor may be a member function
-    /// of the owner. An owner that is gone already makes an inert subscription.
+    /// Ends by itself when the owner is gone; the owner lives while the processor runs. The processor may be a member
+    /// function of the owner. An owner that is gone already makes an inert subscription.
     template <class T, class Owner, class F>
     [[nodiscard]] Subscription subscribe(const Topic<T>& topic, std::weak_ptr<Owner> owner, F&& processor,
                                          SubscribeOptions options = {}) {
@@ -239,9 +256,9 @@ public:
 
     // Waiting, pumping, ending
 
-    /// True at a moment when nothing is in flight; false when `timeout` (real time) has passed. Flushes nothing, and does not
-    /// wait for timers that are not due. Inside a processor it ignores the events that this thread is running. Without workers,
-    /// or on a manual clock, it pumps, and is false once nothing more is due.
+    /// True at a moment when nothing is in flight; false when `timeout` (real time) has passed. Flushes nothing, and
+    /// does not wait for timers that are not due. Inside a processor it ignores the events that this thread is running.
+    /// Without workers, or on a manual clock, it pumps, and is false once nothing more is due.
     bool drain(std::chrono::nanoseconds timeout) {
         detail::check_duration("timeout", timeout);
         return engine_->drain(timeout);
@@ -253,8 +270,8 @@ public:
 
     /// Takes no more events, handles all that were accepted, joins the workers, and says what became of each.
     ShutdownReport shutdown() { return finish(std::nullopt); }
-    /// The same, for at most `timeout` (real time). After that running processors are asked to stop, none is started, and what
-    /// is left is reported as abandoned. A processor that ignores its stop token is waited for all the same.
+    /// The same, for at most `timeout` (real time). After that running processors are asked to stop, none is started,
+    /// and what is left is reported as abandoned. A processor that ignores its stop token is waited for all the same.
     ShutdownReport shutdown(std::chrono::nanoseconds timeout) {
         detail::check_duration("timeout", timeout);
         return finish(timeout);
@@ -349,16 +366,16 @@ private:
         return Subscription(engine_, id);
     }
     template <class T, class Owner, class F>
-    Subscription add_owned(std::weak_ptr<Owner> owner, F&& processor, SubscribeOptions options, std::vector<EventType> names,
-                           std::vector<Pattern> patterns) {
+    Subscription add_owned(std::weak_ptr<Owner> owner, F&& processor, SubscribeOptions options,
+                           std::vector<EventType> names, std::vector<Pattern> patterns) {
         const std::shared_ptr<Owner> alive = owner.lock();
         if (alive == nullptr) {
             return {};
         }
         auto membership = std::make_shared<detail::Membership>(engine_);
         Subscription subscription =
-            add(detail::own_processor<T>(std::move(owner), *alive, std::forward<F>(processor), membership), std::move(options),
-                std::move(names), std::move(patterns));
+            add(detail::own_processor<T>(std::move(owner), *alive, std::forward<F>(processor), membership),
+                std::move(options), std::move(names), std::move(patterns));
         membership->set(subscription.id());
         return subscription;
     }
@@ -366,7 +383,11 @@ private:
     ShutdownReport finish(std::optional<std::chrono::nanoseconds> timeout) {
         const bool complete = engine_->shutdown(timeout);
         if (complete) {
-            std::call_once(provider_ended_, [this] { static_cast<void>(provider_.shutdown().ok()); });
+            std::call_once(ended_, [this] {
+                static_cast<void>(provider_.shutdown().ok());
+                static_cast<Counters&>(report_) = counters();
+            });
+            return report_;
         }
         ShutdownReport report;
         static_cast<Counters&>(report) = counters();
@@ -396,10 +417,11 @@ private:
 
     std::shared_ptr<detail::Engine> engine_;
     Provider provider_{};
-    std::once_flag provider_ended_;
+    std::once_flag ended_;
+    ShutdownReport report_; // once it has ended
 };
 
-EventBus() -> EventBus<MemoryProvider>;
-EventBus(Config) -> EventBus<MemoryProvider>;
+EventBus()->EventBus<MemoryProvider>;
+EventBus(Config)->EventBus<MemoryProvider>;
 
 } // namespace gossip

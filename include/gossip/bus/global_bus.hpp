@@ -8,7 +8,8 @@ namespace gossip {
 
 /// The process-wide bus, made with the default Config when it is first asked for.
 ///
-/// Threads: from any thread, also before main and after it. Owns: itself; it is shut down when the program exits, and never
+/// Threads: from any thread, also before main and after it. Owns: itself; it is shut down when the program exits, and
+///          never
 /// destroyed: what static objects publish after that is refused as `closed`.
 inline EventBus<>& global_bus() {
     static EventBus<>* const bus = [] {

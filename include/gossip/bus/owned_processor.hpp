@@ -19,7 +19,8 @@ public:
     explicit Membership(const std::shared_ptr<Engine>& engine) noexcept : engine_(engine) {}
 
     void set(SubscriptionId id) noexcept {
-        id_.store(id.value(), std::memory_order_relaxed); // relaxed: a run that comes before it leaves the end to the next
+        id_.store(id.value(),
+                  std::memory_order_relaxed); // relaxed: a run that comes before it leaves the end to the next
     }
     void end() noexcept {
         const SubscriptionId id{id_.load(std::memory_order_relaxed)}; // relaxed: see above
@@ -40,10 +41,8 @@ struct MemberCall {
     Member member;
 
     template <class... Args>
-        requires std::is_invocable_v<Member, Owner&, Args...>
-    decltype(auto) operator()(Args&&... args) const {
-        return std::invoke(member, *owner, std::forward<Args>(args)...);
-    }
+    requires std::is_invocable_v<Member, Owner&, Args...>
+    decltype(auto) operator()(Args&&... args) const { return std::invoke(member, *owner, std::forward<Args>(args)...); }
 };
 
 template <class T, class Owner, class F>
@@ -56,8 +55,8 @@ auto own_processor(std::weak_ptr<Owner> owner, Owner& alive, F&& processor, std:
             return bind_processor<T>(std::forward<F>(processor));
         }
     }();
-    return [owner = std::move(owner), bound = std::move(bound), membership = std::move(membership)](
-               Context& context, const Event& event) mutable -> Result {
+    return [owner = std::move(owner), bound = std::move(bound),
+            membership = std::move(membership)](Context& context, const Event& event) mutable -> Result {
         if (const std::shared_ptr<Owner> kept = owner.lock()) {
             return bound(context, event);
         }

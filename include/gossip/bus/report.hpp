@@ -39,10 +39,10 @@ struct Counters {
 
 /// A look at a running bus. The counters are read one after another; they add up when nothing is in flight.
 struct Stats : Counters {
-    std::uint64_t waiting = 0;       // events that have not begun
+    std::uint64_t waiting = 0; // events that have not begun
     std::size_t subscriptions = 0;
-    std::size_t timers = 0;          // publishes to come, redeliveries, batch periods, deadlines
-    std::size_t buffer_size = 0;     // as rounded up
+    std::size_t timers = 0;      // publishes to come, redeliveries, batch periods, deadlines
+    std::size_t buffer_size = 0; // as rounded up
 };
 
 /// What became of everything that was accepted. A second shutdown returns the same.

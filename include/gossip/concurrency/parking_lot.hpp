@@ -27,7 +27,8 @@ namespace gossip {
 /// States of a worker: working, searching (on duty), listed (asleep or about to be). Only `sleep` lists, only a waker
 /// or the worker itself (on cancelling) takes off the list, both under the lock; `state_` changes with it.
 ///
-/// Threads: `unattended`, `wake_one`, `wake_helper`, `wake_all`, `timer_moved` from any thread; the rest by worker `me`.
+/// Threads: `unattended`, `wake_one`, `wake_helper`, `wake_all`, `timer_moved` from any thread; the rest by worker
+///          `me`.
 /// Cost:    unattended is one load. Waking takes a lock for some 20 ns, and then the system call.
 /// Stalls:  wakers and sleepers hold a mutex for a few instructions; no user code runs under it.
 template <template <class> class Atom = std::atomic, class Parker = platform::Parker>
@@ -65,8 +66,9 @@ public:
     bool take_duty(unsigned me) noexcept {
         std::uint64_t state = state_.load(std::memory_order_relaxed); // relaxed: checked by the CAS
         while ((state & owner_mask) == 0) {
-            if (state_.compare_exchange_weak(state, state | (me + 1), std::memory_order_seq_cst, // [announced]
-                                             std::memory_order_relaxed)) {                      // relaxed: a guess
+            if (state_.compare_exchange_weak(state, state | (me + 1),
+                                             std::memory_order_seq_cst,    // [announced] then we look
+                                             std::memory_order_relaxed)) { // relaxed: a guess
                 return true;
             }
         }
@@ -130,8 +132,8 @@ public:
     }
 
     /// Sleeps until there is something to do for `me`. `source.has_work()` tells whether something waits that nobody
-    /// has begun, `source.stopping()` that nobody may sleep any more, `source.progress(i)` a number that changes whenever worker i does anything, `source.until_due()` the
-    /// nanoseconds to the next timer (0: due now, `never`).
+    /// has begun, `source.stopping()` that nobody may sleep any more, `source.progress(i)` a number that changes
+    /// whenever worker i does anything, `source.until_due()` the nanoseconds to the next timer (0: due now, `never`).
     template <class Source>
     void sleep(unsigned me, const Source& source) noexcept {
         if (!list(me, source)) {
@@ -173,7 +175,7 @@ private:
         std::uint64_t state = state_.load(std::memory_order_relaxed); // relaxed: checked by the CAS
         while ((state & owner_mask) == from) {
             if (state_.compare_exchange_weak(state, (state & ~owner_mask) | to,
-                                             std::memory_order_seq_cst,     // [announced]
+                                             std::memory_order_seq_cst,    // [announced] then somebody looks for work
                                              std::memory_order_relaxed)) { // relaxed: another guess
                 return true;
             }
@@ -202,7 +204,7 @@ private:
                 if (attended && lookout_ == nobody) {
                     next |= lookout_flag;
                 }
-            } while (!state_.compare_exchange_weak(state, next, std::memory_order_seq_cst, // [announced]
+            } while (!state_.compare_exchange_weak(state, next, std::memory_order_seq_cst, // [announced] then has_work
                                                    std::memory_order_relaxed));            // relaxed: another guess
             if (attended && lookout_ == nobody) {
                 lookout_ = me;
@@ -290,7 +292,7 @@ private:
             }
         }
         places_[who].listed = false;
-        state_.fetch_sub(one_sleeper, std::memory_order_seq_cst); // [announced]
+        state_.fetch_sub(one_sleeper, std::memory_order_seq_cst); // [announced] whoever gets up looks for work
         if (lookout_ == who) {
             stand_down();
         }

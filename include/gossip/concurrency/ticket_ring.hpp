@@ -132,7 +132,8 @@ public:
                 if (turn != full_at(head + count)) {
                     break;
                 }
-                platform::prefetch_for_write(&slots_[(head + count) & mask_]); // the turn is to be written, the rest is not
+                platform::prefetch_for_write(
+                    &slots_[(head + count) & mask_]); // the turn is to be written, the rest is not
                 ++count;
             }
             if (count > 0) {

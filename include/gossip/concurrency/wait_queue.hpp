@@ -50,7 +50,7 @@ public:
         waiter.next_ = nullptr;
         (last_ == nullptr ? first_ : last_->next_) = &waiter;
         last_ = &waiter;
-        count_.fetch_add(1, std::memory_order_seq_cst); // [enlisted]
+        count_.fetch_add(1, std::memory_order_seq_cst); // [enlisted] before the waiter looks at its condition
     }
     /// Sleeps until woken or for that long (negative: without end). May return early.
     void park(Waiter& waiter, std::int64_t timeout_ns) noexcept { waiter.parker_.park(timeout_ns); }
@@ -80,7 +80,8 @@ public:
         return count_.load(std::memory_order_seq_cst) != 0; // [enlisted] after the caller's change
     }
     void wake_one() noexcept {
-        const std::lock_guard lock(mutex_); // until it is unparked: the waiter leaves under it, and may take its parker along
+        const std::lock_guard lock(
+            mutex_); // until it is unparked: the waiter leaves under it, and may take its parker along
         if (platform::Parker* const parker = pop()) {
             parker->unpark();
         }

@@ -48,8 +48,9 @@ public:
     ~WorkerPool() { stop(); }
 
     void start() {
-        static_assert(work_source<Source>, "gossip: a source of work needs `bool work(unsigned worker)`, `bool has_work() "
-                                           "const` and `std::int64_t until_due() const`; see gossip/concurrency/worker_pool.hpp");
+        static_assert(work_source<Source>,
+                      "gossip: a source of work needs `bool work(unsigned worker)`, `bool has_work() "
+                      "const` and `std::int64_t until_due() const`; see gossip/concurrency/worker_pool.hpp");
         try {
             for (unsigned i = 0; i < workers_; ++i) {
                 threads_.emplace_back([this, i] { run(i); });
@@ -62,7 +63,8 @@ public:
 
     /// Ends the workers when each has returned from `work`, and joins them. Work that is left stays in the source.
     void stop() noexcept {
-        stopping_.store(true, std::memory_order_relaxed); // relaxed: the lock of wake_all orders it before every later sleep
+        stopping_.store(true,
+                        std::memory_order_relaxed); // relaxed: the lock of wake_all orders it before every later sleep
         while (!threads_.empty()) {
             lot_.wake_all();
             threads_.back().join();
@@ -121,7 +123,8 @@ public:
     // What the parking lot asks.
     [[nodiscard]] bool has_work() const noexcept { return source_.has_work(); }
     [[nodiscard]] bool stopping() const noexcept {
-        return stopping_.load(std::memory_order_relaxed); // relaxed: stop() takes the lock that the caller holds or has held
+        return stopping_.load(
+            std::memory_order_relaxed); // relaxed: stop() takes the lock that the caller holds or has held
     }
     [[nodiscard]] std::int64_t until_due() const noexcept { return source_.until_due(); }
     [[nodiscard]] std::uint64_t progress(unsigned worker) const noexcept {
@@ -133,8 +136,8 @@ private:
         Atom<std::uint64_t> steps{0};
     };
 
-    // How long the worker on duty goes on looking before it sleeps: some 25 µs when nobody else wants the processor. Short
-    // pauses first, as the next item is often only nanoseconds away; then yields, for those who are to bring it.
+    // How long the worker on duty goes on looking before it sleeps: some 25 µs when nobody else wants the processor.
+    // Short pauses first, as the next item is often only nanoseconds away; then yields, for those who are to bring it.
     static constexpr unsigned paused_rounds = 6;
     static constexpr unsigned search_rounds = 70;
 

@@ -47,7 +47,9 @@ public:
 namespace detail {
 
 // Edges: each name stands at both of its ends in the code
-//   [anchor]  renew's stores of an anchor's fields (release)  happen before  a reader's loads (acquire) that see its sequence
+//   [anchor]   renew's stores (release) of an odd sequence and then of an anchor's fields  happen before  a reader's
+//              loads (acquire): whoever reads a field of a newer anchor also finds a newer sequence afterwards
+//   [renewal]  the end of a renewal (release)  happens before  the next one's beginning (acquire)
 
 /// The wall clock from the processor's tick counter: half the price of asking the operating system.
 /// It is anchored to the operating system's clock, and again whenever the anchor is older than a second, so that it
@@ -58,12 +60,13 @@ class TickClock {
 public:
     [[nodiscard]] std::int64_t now() noexcept {
         const std::uint64_t at = platform::ticks();
-        const std::uint64_t sequence = sequence_.load(std::memory_order_acquire); // [anchor] the fields are at least that new
-        const std::uint64_t base = ticks_.load(std::memory_order_acquire);        // [anchor]
-        const std::int64_t wall = wall_.load(std::memory_order_acquire);          // [anchor]
-        const std::uint64_t scale = scale_.load(std::memory_order_acquire);       // [anchor]
+        const std::uint64_t sequence =
+            sequence_.load(std::memory_order_acquire);                      // [anchor] the fields are as new at least
+        const std::uint64_t base = ticks_.load(std::memory_order_acquire);  // [anchor] newer: the sequence will say so
+        const std::int64_t wall = wall_.load(std::memory_order_acquire);    // [anchor] as above
+        const std::uint64_t scale = scale_.load(std::memory_order_acquire); // [anchor] as above
         const std::uint64_t age = at - base;
-        if (age < lifetime_.load(std::memory_order_acquire) && (sequence & 1) == 0 && // [anchor]
+        if (age < lifetime_.load(std::memory_order_acquire) && (sequence & 1) == 0 && // [anchor] as above
             sequence_.load(std::memory_order_relaxed) == sequence) [[likely]] { // relaxed: the loads above are acquires
             return wall + static_cast<std::int64_t>((age * scale) >> scale_bits);
         }
@@ -75,7 +78,7 @@ private:
 
     std::int64_t renew() noexcept {
         const std::int64_t wall = platform::realtime_ns();
-        if (!platform::has_ticks() || busy_.exchange(true, std::memory_order_acquire)) { // [anchor] one renews at a time
+        if (!platform::has_ticks() || busy_.exchange(true, std::memory_order_acquire)) { // [renewal] one at a time
             return wall;
         }
         const std::int64_t steady = platform::monotonic_ns();
@@ -88,27 +91,28 @@ private:
         if (span >= 500'000) { // the two clocks are read some 50 ns apart: the rate is off by 1e-4 at most, then less
             const double rate = static_cast<double>(span) / static_cast<double>(at - first_ticks_);
             const double scale = rate * (1U << scale_bits);
-            const double former = static_cast<double>(scale_.load(std::memory_order_relaxed)); // relaxed: we alone write it
+            const auto former =
+                static_cast<double>(scale_.load(std::memory_order_relaxed)); // relaxed: we alone write it
             if (rate > 30.0 || rate < 0.02 || (former > 0 && (scale > former * 1.001 || scale < former * 0.999))) {
                 // The machine was asleep, or moved: measure anew, and ask the operating system meanwhile.
                 first_ticks_ = at;
                 first_steady_ = steady;
-                scale_.store(0, std::memory_order_release);    // [anchor]
-                lifetime_.store(0, std::memory_order_release); // [anchor]
+                scale_.store(0, std::memory_order_release);    // [anchor] good for nothing any more
+                lifetime_.store(0, std::memory_order_release); // [anchor] too old for every reader
             } else {
                 const std::uint64_t sequence = sequence_.load(std::memory_order_relaxed); // relaxed: we alone write it
-                sequence_.store(sequence + 1, std::memory_order_release); // [anchor] odd: being written
-                ticks_.store(at, std::memory_order_release);              // [anchor]
-                wall_.store(wall, std::memory_order_release);             // [anchor]
-                scale_.store(static_cast<std::uint64_t>(scale), std::memory_order_release); // [anchor]
+                sequence_.store(sequence + 1, std::memory_order_release);                 // [anchor] odd: being written
+                ticks_.store(at, std::memory_order_release);  // [anchor] after the odd sequence
+                wall_.store(wall, std::memory_order_release); // [anchor] as above
+                scale_.store(static_cast<std::uint64_t>(scale), std::memory_order_release); // [anchor] as above
                 // As the measured span grows the rate gets exact, and anchors live longer.
                 const std::int64_t life = span < 1'000'000'000 ? span : 1'000'000'000;
                 lifetime_.store(static_cast<std::uint64_t>(static_cast<double>(life) / rate),
-                                std::memory_order_release);               // [anchor]
+                                std::memory_order_release);               // [anchor] as above
                 sequence_.store(sequence + 2, std::memory_order_release); // [anchor] whole
             }
         }
-        busy_.store(false, std::memory_order_release); // [anchor] the next renewal sees first_ticks_
+        busy_.store(false, std::memory_order_release); // [renewal] the next one sees first_ticks_
         return wall;
     }
 

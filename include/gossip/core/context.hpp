@@ -23,7 +23,8 @@ public:
     ContextHost& operator=(const ContextHost&) = delete;
 
     virtual Deferral defer() = 0;
-    /// Fires `source` when the steady clock reaches `due_ns`, if somebody serves the timers, as long as the result lives.
+    /// Fires `source` when the steady clock reaches `due_ns`, if somebody serves the timers, as long as the result
+    /// lives.
     [[nodiscard]] virtual std::shared_ptr<void> stop_at(std::int64_t due_ns, std::stop_source source) = 0;
     [[nodiscard]] virtual std::stop_token stop_token() const = 0;
     [[nodiscard]] virtual bool stop_requested() const noexcept = 0;
@@ -50,7 +51,9 @@ public:
     Context(detail::ContextHost& host, int attempt) noexcept : host_(&host), attempt_(attempt) {}
     /// The same run with an earlier end: `deadline` on the steady clock. For middleware.
     Context(Context& outer, std::chrono::nanoseconds deadline) noexcept
-        : host_(outer.host_), outer_(&outer), attempt_(outer.attempt_),
+        : host_(outer.host_),
+          outer_(&outer),
+          attempt_(outer.attempt_),
           deadline_(deadline < outer.deadline_ ? deadline : outer.deadline_) {}
     Context(const Context&) = delete;
     Context& operator=(const Context&) = delete;
@@ -73,7 +76,8 @@ public:
 
     /// Whether the bus asks running processors to stop, or the deadline has passed.
     [[nodiscard]] bool stop_requested() const noexcept {
-        return (host_ != nullptr && host_->stop_requested()) || expired() || (stop_ && stop_->source.stop_requested()) ||
+        return (host_ != nullptr && host_->stop_requested()) || expired() ||
+               (stop_ && stop_->source.stop_requested()) ||
                (outer_ != nullptr && outer_->stop_ && outer_->stop_->source.stop_requested());
     }
 

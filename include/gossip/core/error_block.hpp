@@ -223,7 +223,7 @@ inline void put_recipe(TextSink& sink, const ErrorRecipe& recipe, char* chars, E
     sink.put_all(recipe.message);
     sink.put_all(recipe.list, ", ");
     const std::size_t line_end = sink.size();
-    sink.put({"", 1});
+    sink.put({"\0", 1});
     if (block != nullptr) {
         block->what = {chars, line_end};
         block->message = block->what.substr(message_start);

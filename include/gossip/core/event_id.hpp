@@ -2,8 +2,7 @@
 #pragma once
 
 #include <gossip/core/event_type.hpp>
-
-#include <sys/random.h>
+#include <gossip/platform.hpp>
 
 #include <atomic>
 #include <chrono>
@@ -61,7 +60,7 @@ namespace detail {
 
 [[gnu::cold]] inline EventId random_id() noexcept {
     std::uint64_t random[2] = {};
-    const bool from_system = getentropy(random, sizeof random) == 0;
+    const bool from_system = platform::random_bytes(random, sizeof random);
     const auto ticks = from_system ? 0 : std::chrono::steady_clock::now().time_since_epoch().count();
     const auto wall = from_system ? 0 : std::chrono::system_clock::now().time_since_epoch().count();
     const auto place = from_system ? 0 : reinterpret_cast<std::uintptr_t>(&random);

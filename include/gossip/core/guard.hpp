@@ -93,6 +93,16 @@ Result guard(F&& f) noexcept {
     }
 }
 
+namespace detail {
+
+/// Whether `f` ran without failing; for what may be left undone.
+template <class F>
+bool succeeds(F&& f) noexcept {
+    return guard(std::forward<F>(f)).ok();
+}
+
+} // namespace detail
+
 /// The error that guard() would have made of this exception; errors::processing_failed for the null pointer.
 [[nodiscard]] inline Error from_exception_ptr(std::exception_ptr exception) noexcept {
     if (exception == nullptr) {

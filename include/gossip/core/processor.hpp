@@ -24,8 +24,8 @@ namespace detail {
 
 /// Called with these arguments, `F` returns nothing or something that is a Result.
 template <class F, class... Args>
-concept answers = std::invocable<F&, Args...> && (std::is_void_v<std::invoke_result_t<F&, Args...>> ||
-                                                  std::convertible_to<std::invoke_result_t<F&, Args...>, Result>);
+concept answers = std::invocable<F&, Args...> &&(std::is_void_v<std::invoke_result_t<F&, Args...>> ||
+                                                 std::convertible_to<std::invoke_result_t<F&, Args...>, Result>);
 
 template <class F, class... Args>
 concept answers_maybe_context = answers<F, Context&, Args...> || answers<F, Args...>;
@@ -44,7 +44,7 @@ concept takes_typed_event = !std::is_void_v<T> && answers_maybe_context<F, const
 /// A callable that can process events with data of type `T` (void: events without data, or of any type).
 template <class F, class T>
 concept processor_of = detail::takes_data<F, T> || detail::takes_typed_event<F, T> ||
-                       detail::answers_maybe_context<F, const Event&> || detail::answers_maybe_context<F>;
+    detail::answers_maybe_context<F, const Event&> || detail::answers_maybe_context<F>;
 
 /// Something that becomes an event processor once the type of the data is known: middleware and filters around a
 /// callable, batches.
@@ -105,9 +105,9 @@ public:
     }
 
     /// The callable gets the data and nothing else: it can't tell one event with this data from another.
-    static constexpr bool sees_data_only =
-        (takes_data<F, T> && !answers<F, Context&, const DataOf<T>&>) ||
-        (!takes_data<F, T> && !takes_typed_event<F, T> && !answers_maybe_context<F, const Event&> && !answers<F, Context&>);
+    static constexpr bool sees_data_only = (takes_data<F, T> && !answers<F, Context&, const DataOf<T>&>) ||
+                                           (!takes_data<F, T> && !takes_typed_event<F, T> &&
+                                            !answers_maybe_context<F, const Event&> && !answers<F, Context&>);
     /// What data it gets; null: none, so that any will do.
     static constexpr const PayloadOps* data_ops() noexcept {
         if constexpr (takes_data<F, T>) {
@@ -116,9 +116,7 @@ public:
             return nullptr;
         }
     }
-    Result call_with(const void* data)
-        requires sees_data_only
-    {
+    Result call_with(const void* data) requires sees_data_only {
         if constexpr (takes_data<F, T>) {
             return answer_alone(f_, *std::launder(static_cast<const T*>(data)));
         } else {
@@ -133,20 +131,22 @@ private:
 template <class P>
 inline constexpr bool sees_data_only = false;
 template <class P>
-    requires requires { requires P::sees_data_only; }
+requires requires { requires P::sees_data_only; }
 inline constexpr bool sees_data_only<P> = true;
 
 template <class T>
 void check_processor(auto const& sample) {
     using F = std::remove_cvref_t<decltype(sample)>;
     if constexpr (std::is_void_v<T>) {
-        static_assert(processor_of<F, T> || late_bound<F, T>,
-                      "gossip: a processor of events without a data type takes (), (const Event&), or one of these after "
-                      "(Context&), and returns void or something convertible to Result");
+        static_assert(
+            processor_of<F, T> || late_bound<F, T>,
+            "gossip: a processor of events without a data type takes (), (const Event&), or one of these after "
+            "(Context&), and returns void or something convertible to Result");
     } else {
-        static_assert(processor_of<F, T> || late_bound<F, T>,
-                      "gossip: a processor of Topic<T> takes (const T&), (const TypedEvent<T>&), (const Event&), (), or one "
-                      "of these after (Context&), and returns void or something convertible to Result");
+        static_assert(
+            processor_of<F, T> || late_bound<F, T>,
+            "gossip: a processor of Topic<T> takes (const T&), (const TypedEvent<T>&), (const Event&), (), or one "
+            "of these after (Context&), and returns void or something convertible to Result");
     }
 }
 

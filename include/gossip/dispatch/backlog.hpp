@@ -46,13 +46,15 @@ private:
     Event* event_ = nullptr;
 };
 
-/// What waits for something else than its place in line: events whose key is held (each parked in its slot of the ring),
-/// those whose key has come free (`ready`), and those that processors published into a full buffer (`spilled`).
+/// What waits for something else than its place in line: events whose key is held (each parked in its slot of the
+/// ring), those whose key has come free (`ready`), and those that processors published into a full buffer (`spilled`).
 /// A key is held from the acceptance of its first event until the last one has let it go.
 ///
-/// Threads: every member from any thread; one mutex. No user code runs under it: the data of keyed events is boxed before.
+/// Threads: every member from any thread; one mutex. No user code runs under it: the data of keyed events is boxed
+///          before.
 /// Order:   `ready` hands out by ticket, so that events take their turn among those that did not wait.
-/// Cost:    an event whose key is free: one hash lookup and one node. Only users of keys, and of full buffers, come here.
+/// Cost:    an event whose key is free: one hash lookup and one node. Only users of keys, and of full buffers, come
+///          here.
 class Backlog {
 public:
     using Ticket = EventRing::Ticket;
@@ -118,8 +120,8 @@ public:
     /// Returns when each spill that has seen the intake open has been counted.
     void await_spills() noexcept { const std::lock_guard lock(mutex_); }
 
-    /// The key of an event that has let it go passes to the next event of that key, if there is one. Returns the lane in
-    /// which that is ready now, or a negative number.
+    /// The key of an event that has let it go passes to the next event of that key, if there is one. Returns the lane
+    /// in which that is ready now, or a negative number.
     [[nodiscard]] int pass_on(const Event& event, const std::array<EventRing*, priority_count>& rings) noexcept {
         const std::lock_guard lock(mutex_);
         const auto key = keys_.find(KeyView{event.key(), event.key_hash()});
@@ -135,9 +137,9 @@ public:
         if (key->second.first == 0) {
             key->second.last = 0;
         }
-        count(parked_, -1);
         if (is_spilled(next)) {
             Spilled& spilled = spilled_of(next);
+            count(parked_, -1);
             queue_spilled(spilled, *rings[spilled.lane]);
             return static_cast<int>(spilled.lane);
         }
@@ -148,7 +150,8 @@ public:
 
     /// The ticket of the first ready event of a lane, or `none`.
     [[nodiscard]] Ticket first_ready(std::size_t lane) const noexcept {
-        return first_ready_[lane].load(std::memory_order_seq_cst); // [ready]
+        return first_ready_[lane].load(
+            std::memory_order_seq_cst); // [ready] what was there before the caller's announcement
     }
     /// Takes the first ready event of a lane if its ticket is below `limit`.
     [[nodiscard]] bool take_ready(std::size_t lane, EventRing& ring, Ticket limit, TakenEvent& into) noexcept {
@@ -160,8 +163,8 @@ public:
         const Ticket ticket = here.ready.front();
         std::pop_heap(here.ready.begin(), here.ready.end(), std::greater<>{});
         here.ready.pop_back();
-        count(ready_count_, -1);
         show_first(lane);
+        count(parked_, -1);
         into.take(ring.address(ticket));
         ring.vacate_parked(ticket);
         return true;
@@ -169,7 +172,8 @@ public:
 
     /// How many spilled events of a lane may run now.
     [[nodiscard]] std::size_t spilled(std::size_t lane) const noexcept {
-        return spilled_[lane].load(std::memory_order_seq_cst); // [ready]
+        return spilled_[lane].load(
+            std::memory_order_seq_cst); // [ready] what was there before the caller's announcement
     }
     [[nodiscard]] bool take_spilled(std::size_t lane, EventRing& ring, TakenEvent& into) noexcept {
         std::unique_ptr<Spilled> node;
@@ -185,7 +189,7 @@ public:
                 here.last_spilled = nullptr;
                 ring.raise_gate();
             }
-            spilled_[lane].fetch_sub(1, std::memory_order_seq_cst); // [ready]
+            spilled_[lane].fetch_sub(1, std::memory_order_seq_cst); // [ready] nobody needs to stay awake for it
             into.take(node->event());
         }
         return true;
@@ -212,14 +216,13 @@ public:
             owner = nullptr;
             std::pop_heap(here.ready.begin(), here.ready.end(), std::greater<>{});
             here.ready.pop_back();
-            count(ready_count_, -1);
             show_first(lane);
         } else if (owner == nullptr) {
             return Oldest::none;
         } else {
             unlink(*owner, link_to(lane, oldest & (ring.capacity() - 1)));
-            count(parked_, -1);
         }
+        count(parked_, -1);
         into.take(ring.address(oldest));
         ring.vacate_parked(oldest);
         return owner == nullptr ? Oldest::holds_key : Oldest::waits_for_key;
@@ -253,16 +256,12 @@ public:
     [[nodiscard]] std::uint64_t parked_ever(std::size_t lane) const noexcept {
         return parked_ever_[lane].load(std::memory_order_acquire); // [spilled] statistics
     }
-    /// Events that have got their key and wait for their turn.
-    [[nodiscard]] std::size_t ready() const noexcept {
-        return ready_count_.load(std::memory_order_acquire); // [spilled] statistics
-    }
-    /// Events that wait for their key.
+    /// Events that wait for their key, or have got it and not begun.
     [[nodiscard]] std::size_t parked() const noexcept {
         return parked_.load(std::memory_order_acquire); // [spilled] statistics
     }
     [[nodiscard]] std::uint64_t spilled_ever() const noexcept {
-        return spilled_ever_.load(std::memory_order_acquire); // [spilled]
+        return spilled_ever_.load(std::memory_order_acquire); // [spilled] read after the ends
     }
 
 private:
@@ -382,19 +381,18 @@ private:
         Lane& here = lanes_[lane];
         here.ready.push_back(here.slots[index].ticket); // within what was reserved: a slot is ready once
         std::push_heap(here.ready.begin(), here.ready.end(), std::greater<>{});
-        count(ready_count_, +1);
         show_first(lane);
     }
     void show_first(std::size_t lane) noexcept {
         first_ready_[lane].store(lanes_[lane].ready.empty() ? none : lanes_[lane].ready.front(),
-                                 std::memory_order_seq_cst); // [ready]
+                                 std::memory_order_seq_cst); // [ready] before the caller looks who sleeps
     }
     void queue_spilled(Spilled& spilled, EventRing& ring) noexcept {
         Lane& here = lanes_[spilled.lane];
         (here.last_spilled == nullptr ? here.first_spilled : here.last_spilled->next) = &spilled;
         here.last_spilled = &spilled;
         ring.lower_gate();
-        spilled_[spilled.lane].fetch_add(1, std::memory_order_seq_cst); // [ready]
+        spilled_[spilled.lane].fetch_add(1, std::memory_order_seq_cst); // [ready] before the caller looks who sleeps
     }
     static void count(std::atomic<std::size_t>& counter, int by) noexcept {
         counter.fetch_add(static_cast<std::size_t>(by), std::memory_order_release); // [spilled] statistics
@@ -407,7 +405,6 @@ private:
     std::array<std::atomic<std::size_t>, priority_count> spilled_{};
     std::array<std::atomic<std::uint64_t>, priority_count> parked_ever_{};
     std::atomic<std::size_t> parked_{0};
-    std::atomic<std::size_t> ready_count_{0};
     std::atomic<std::uint64_t> spilled_ever_{0};
 };
 

@@ -23,10 +23,10 @@ struct Failure {
 /// An event that has failed for good. It is published, once, on `dead_letter`.
 struct DeadLetter {
     Event event;
-    Error error;                   // the first one, with its chain of causes
-    int attempts = 1;              // how often the subscription that failed first has run
-    std::string subscription{};    // its name
-    std::vector<Failure> failures{}; // one for each subscription that failed
+    Error error;                                        // the first one, with its chain of causes
+    int attempts = 1;                                   // how often the subscription that failed first has run
+    std::string subscription{};                         // its name
+    std::vector<Failure> failures{};                    // one for each subscription that failed
     std::chrono::system_clock::time_point first_time{}; // when the event was first given to its processors
     std::chrono::system_clock::time_point last_time{};  // when the last of them failed
 };
@@ -39,7 +39,7 @@ struct ErrorReport {
     const Error& error;
     const Event& event;
     SubscriptionId subscription{};
-    std::string_view name{}; // the subscription's, if it has one
+    std::string_view name{};     // the subscription's, if it has one
     bool in_dead_letter = false; // the event is itself a dead letter
 };
 

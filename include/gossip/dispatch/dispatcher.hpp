@@ -10,6 +10,8 @@
 
 namespace gossip::detail {
 
+// Edges: those of gossip/dispatch/engine.hpp
+
 inline void Engine::run_event(Seat& seat, Frame& frame, Event& event, Kind kind, SyncOutcome* outcome) noexcept {
     const ProcessorList* list = nullptr;
     if (!registry_.protect_latest(seat, EventAccess::name(event), list)) [[unlikely]] {
@@ -69,11 +71,11 @@ inline void Engine::leave(Seat& seat) noexcept {
 /// True if the processor may be called: shows that it runs before it looks whether its subscription has ended.
 inline bool Engine::enter(Seat& seat, const Subscriber& subscriber) noexcept {
     seat.current.store(&subscriber, std::memory_order_release); // [running] the one before has returned
-    registry_.fence().light();
+    registry_.fence().light();                                  // [running] [returned] shown; now the looks
     if ((inbox_.attention() & Inbox::enders_bit) != 0) [[unlikely]] {
         enders_.wake_all();
     }
-    return subscriber.active.load(std::memory_order_acquire); // [running]
+    return subscriber.active.load(std::memory_order_acquire); // [running] or whoever ends it sees us in it
 }
 
 /// The short way: processors that see the data alone. Nothing can be deferred.
@@ -168,7 +170,7 @@ inline void Engine::finish_collected(Run& run) noexcept {
         Collector::Item item{std::move(run.event_), nullptr, run.kind_, to.attempt};
         taken = to.collector->add(*this, run.seat_, *to.subscriber, std::move(item));
         if (!taken) {
-            run.event_ = std::move(item.event);
+            run.event_ = std::move(item.event); // NOLINT(bugprone-use-after-move): it is untouched then
         }
     });
     if (keyed) {
@@ -239,7 +241,8 @@ inline void Engine::finish_slowly(Run& run, SyncOutcome* outcome) noexcept {
         bool taken = false;
         const Result added = guard([&] {
             part = &run.settle_later().open(*to.subscriber, to.attempt, false);
-            taken = to.collector->add(*this, seat, *to.subscriber, Collector::Item{run.event_, part, run.kind_, to.attempt});
+            taken = to.collector->add(*this, seat, *to.subscriber,
+                                      Collector::Item{run.event_, part, run.kind_, to.attempt});
         });
         if (!added) {
             fail_for_good(*to.subscriber, added.error());
@@ -262,14 +265,15 @@ inline void Engine::finish_slowly(Run& run, SyncOutcome* outcome) noexcept {
 }
 
 /// Out of memory for a name that was never seen before: the event has begun, and can't be delivered.
-inline void Engine::end_unroutable(Seat& seat, Event& event, Kind kind, const Error& error, SyncOutcome* outcome) noexcept {
+inline void Engine::end_unroutable(Seat& seat, Event& event, Kind kind, const Error& error,
+                                   SyncOutcome* outcome) noexcept {
     std::vector<Failure> lost;
-    static_cast<void>(guard([&] {
-                          lost.push_back(Failure{error});
-                          if (outcome != nullptr) {
-                              outcome->fail({}, {}, error);
-                          }
-                      }).ok());
+    succeeds([&] {
+        lost.push_back(Failure{error});
+        if (outcome != nullptr) {
+            outcome->fail({}, {}, error);
+        }
+    });
     if (event.has_key() && kind == Kind::event) {
         let_go_of_key(event);
     }
@@ -282,8 +286,7 @@ inline void Engine::run_part(Seat& seat, Settlement::Part& part, bool has_turn) 
     if (!has_turn && subscriber->limit != nullptr) {
         ConcurrencyLimit& limit = *subscriber->limit;
         const std::lock_guard lock(limit.mutex);
-        if (limit.running >= subscriber->options.max_concurrency &&
-            guard([&] { limit.waiting.push_back(&part); }).ok()) {
+        if (limit.running >= subscriber->options.max_concurrency && succeeds([&] { limit.waiting.push_back(&part); })) {
             return; // whoever hands on the turn runs it
         }
         ++limit.running;
@@ -308,7 +311,8 @@ inline void Engine::run_part(Seat& seat, Settlement::Part& part, bool has_turn) 
         bool taken = false;
         const Result added = guard([&] {
             collected = &home.open(*to.subscriber, to.attempt, false);
-            taken = to.collector->add(*this, seat, *to.subscriber, Collector::Item{home.event(), collected, home.kind(), to.attempt});
+            taken = to.collector->add(*this, seat, *to.subscriber,
+                                      Collector::Item{home.event(), collected, home.kind(), to.attempt});
         });
         if (!added) {
             home.add_failure(*to.subscriber, to.attempt, added.error());

@@ -78,15 +78,33 @@ struct Totals {
     }
 };
 
-// Edges: each name stands at both of its ends in the code
-//   [letters]  a dead letter is counted (seq_cst) before the end of its event; is_quiet reads the ends first
-//   [giving_up]  the flag (seq_cst) is set before the workers are woken to see it
+// Edges: each name stands at both of its ends in the code, here or in the files that make up the engine
+//   [running]    a run's store of `current` (release), the light half of a fence, and its look at what forbids it
+//                (`active`, a closed intake, `giving_up_`) are ordered with the setting of that, the heavy half, and a
+//                look at `current` (acquire): at least one sees the other. What a run does happens before whoever sees
+//                `current` changed goes on
+//   [returned]   a run's next store of `current` (release), the light half, and its look at the enders' bit are ordered
+//                with the bit's raising (seq_cst), the heavy half, and the ender's look at `current`: at least one sees
+//                the other
+//   [drained]    an end's counting (release), the light half, and the look for drainers are ordered with a drainer's
+//                joining (seq_cst), the heavy half, and its look at the counters: at least one sees the other. Ends on
+//                workers are told of when the worker has nothing to do
+//   [letters]    a dead letter is counted (seq_cst) before the end of the event that it is about, and taken off after
+//                its own counter; is_quiet reads the ends first, then the open letters
+//   [giving_up]  shutdown's setting of the flag (seq_cst) happens before it wakes the workers; they look at it before
+//                they take anything, others when they have waited for a while
+//   [late]       the setting of `no_more_redeliveries_` (seq_cst), then the look through the timers, is ordered by
+//                their lock with a redelivery's scheduling, then its look at the flag (acquire): at least one sees the
+//                other
+//   [complete]   shutdown's store(release), after the last counter, happens before complete()'s load(acquire)
+//   [closed]     each close of an open end (acq_rel) happens before the last one, which ends the event; of those who
+//                would end it exactly one does (exchange)
 
 /// The delivering half of a bus, whatever brings the events: inbox, workers, dispatcher, settlement, ledger, timers.
 ///
 /// Threads: every member from any thread. No lock is held while user code runs.
-/// Owns:    the subscriptions, the events in flight and the threads. Kept alive by the bus, by subscriptions and by open
-///          deferrals; after `shutdown` it is inert.
+/// Owns:    the subscriptions, the events in flight and the threads. Kept alive by the bus, by subscriptions and by
+///          open deferrals; after `shutdown` it is inert.
 class Engine final : public SubscriptionHome, public ClockListener, public std::enable_shared_from_this<Engine> {
 public:
     explicit Engine(EngineSettings settings);
@@ -100,14 +118,14 @@ public:
         const std::int64_t now = stamp();
         if constexpr (fits_in_place<T>) {
             const auto refusal = inbox_.offer_plain([&](void* slot) noexcept {
-                ::new (slot) Event(EventAccess::make<T>(type, now, Priority::normal, std::move(data)));
+                ::new (slot) Event(EventAccess::make<T>(type, now, Priority::normal, std::forward<T>(data)));
             });
             if (refusal == EventRing::Refusal::none) [[likely]] {
                 pool_.notify();
                 return PublishStatus::accepted;
             }
         }
-        Event event = EventAccess::make<T>(type, now, Priority::normal, std::move(data));
+        Event event = EventAccess::make<T>(type, now, Priority::normal, std::forward<T>(data));
         return publish(event, true);
     }
     /// Any event. Moves from it if it is accepted. `may_wait`: block if the buffer is full and the policy says so.
@@ -133,7 +151,8 @@ public:
     // Listening (subscribing.hpp)
     SubscriptionId subscribe(Processor processor, SubscribeOptions options, std::vector<EventType> names,
                              std::vector<Pattern> patterns);
-    inline bool unsubscribe(SubscriptionId id) noexcept override; // inline, or every file that includes this gets the code
+    inline bool
+    unsubscribe(SubscriptionId id) noexcept override; // inline, or every file that includes this gets the code
     [[nodiscard]] bool subscribed(SubscriptionId id) const noexcept override {
         return !complete() && registry_.contains(id);
     }
@@ -171,14 +190,14 @@ public:
     }
     /// After an end on a thread that is no worker: whoever waits for quiet looks again.
     void tell_drainers() noexcept {
-        registry_.fence().light();
+        registry_.fence().light(); // [drained] what has ended here is counted
         if (drainers_.any()) {
             drainers_.wake_all();
         }
     }
     /// After a run has ended: whoever waits for that looks again.
     void tell_enders() noexcept {
-        registry_.fence().light();
+        registry_.fence().light(); // [returned] `current` is another
         if ((inbox_.attention() & Inbox::enders_bit) != 0) [[unlikely]] {
             enders_.wake_all();
         }
@@ -194,8 +213,12 @@ public:
     /// True if it is complete; from inside a processor it only closes the intake.
     bool shutdown(std::optional<std::chrono::nanoseconds> timeout);
     [[nodiscard]] bool closed() const noexcept { return inbox_.closed(); }
-    [[nodiscard]] bool complete() const noexcept { return complete_.load(std::memory_order_acquire); } // [giving_up]
-    [[nodiscard]] bool giving_up() const noexcept { return giving_up_.load(std::memory_order_seq_cst); } // [giving_up]
+    [[nodiscard]] bool complete() const noexcept {
+        return complete_.load(std::memory_order_acquire); // [complete] with the final counters
+    }
+    [[nodiscard]] bool giving_up() const noexcept {
+        return giving_up_.load(std::memory_order_seq_cst); // [giving_up] [running] asked before anything is taken
+    }
 
     // What the worker pool asks.
     bool work(unsigned worker);
@@ -242,7 +265,8 @@ private:
     void finish_collected(Run& run) noexcept;
     Result run_special(Run& run, Context& context, Subscriber& subscriber) noexcept;
     Result take_turn(Run& run, Subscriber& subscriber, bool& has_turn) noexcept;
-    [[nodiscard]] static bool runs_on_this_thread(const Engine& engine, const Subscriber& subscriber, const Seat* but) noexcept;
+    [[nodiscard]] static bool runs_on_this_thread(const Engine& engine, const Subscriber& subscriber,
+                                                  const Seat* but) noexcept;
 
     bool work_attentively(unsigned worker, Frame& frame);
     bool run_task(Seat& seat) noexcept;

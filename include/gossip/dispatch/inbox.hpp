@@ -4,6 +4,7 @@
 #include <gossip/core/event.hpp>
 #include <gossip/core/event_access.hpp>
 #include <gossip/dispatch/backlog.hpp>
+#include <gossip/dispatch/claimed_runs.hpp>
 #include <gossip/dispatch/seat.hpp>
 #include <gossip/platform.hpp>
 
@@ -28,20 +29,17 @@ enum class Overflow : std::uint8_t {
 
 namespace detail {
 
-// Edges: each name stands at both of its ends in the code
-//   [run]        a run's publication (release)  happens before  a thief's load(acquire)
-//   [take]       take's CAS on a run (seq_cst), followed by the look for publishers that wait for room, is ordered with a
-//                publisher's joining that line, followed by its look at the runs: at least one sees the other
+// Edges: those of gossip/dispatch/claimed_runs.hpp, and these; each name stands at both of its ends in the code
 //   [attention]  a ticket or an entry of the backlog (seq_cst), followed by the look at the bit, is ordered with the
 //                bit's clearing (seq_cst), followed by another look at the lane: at least one sees the other
 //   [lane]       a lane's publication (release)  happens before  its users' load(acquire)
 
-/// The bounded buffer between publishers and workers: a ring for each priority, the backlog of what waits for a key, and
-/// the runs that workers have claimed and not begun.
+/// The bounded buffer between publishers and workers: a ring for each priority, the backlog of what waits for a key,
+/// and the runs that workers have claimed and not begun.
 ///
-/// An event with normal priority and no key is one ticket, one slot, and one look whether somebody sleeps. Workers claim
-/// such events in runs; what is claimed and not begun stays in its slot, counts as waiting, and can be taken over by others.
-/// All else raises a bit in `attention`, and is looked for only while a bit is up.
+/// An event with normal priority and no key is one ticket, one slot, and one look whether somebody sleeps. Workers
+/// claim such events in runs; what is claimed and not begun stays in its slot, counts as waiting, and can be taken over
+/// by others. All else raises a bit in `attention`, and is looked for only while a bit is up.
 ///
 /// Threads: every member from any thread; `worker` names the caller's own run.
 /// Order:   of one priority by ticket. Higher priorities first; see `patience`.
@@ -56,14 +54,14 @@ public:
     /// A lane that has waited while this many events of higher priority were begun by one worker gets the next turn.
     static constexpr std::uint8_t patience = 16;
     static constexpr std::uint32_t longest_run = 32;
-    static constexpr unsigned no_worker = ~0U;
+    static constexpr unsigned no_worker = ClaimedRuns::no_worker;
 
     static constexpr std::uint32_t lane_bit(std::size_t lane) noexcept { return 1U << lane; }
     static constexpr std::uint32_t tasks_bit = 1U << 8;
     static constexpr std::uint32_t enders_bit = 1U << 9;
 
     Inbox(std::size_t capacity, unsigned workers)
-        : capacity_(EventRing::round_up(capacity)), workers_(workers), normal_(capacity_), runs_(new Run[workers + 1]) {}
+        : capacity_(EventRing::round_up(capacity)), normal_(capacity_), runs_(workers) {}
     Inbox(const Inbox&) = delete;
     Inbox& operator=(const Inbox&) = delete;
     ~Inbox() {
@@ -135,19 +133,10 @@ public:
         EventRing& ring = ring_of(lane);
         for (int tries = 0; tries < 1'000; ++tries) {
             Ticket oldest = Backlog::none; // of those that are in runs: all of them are older than those in line
-            Run* run = nullptr;
-            if (lane == normal) {
-                for (unsigned i = 0; i < workers_; ++i) {
-                    const std::uint64_t word = runs_[i].word.load(std::memory_order_acquire); // [run]
-                    if (left_of(word) != 0 && first_of(word) < oldest) {
-                        oldest = first_of(word);
-                        run = &runs_[i];
-                    }
-                }
-            }
+            const unsigned holder = lane == normal ? runs_.holder_of_oldest(oldest) : no_worker;
             Ticket ticket = 0;
             const Ticket parked = backlog_.oldest(lane);
-            if (parked > oldest ? take_from(*run, ticket) : run == nullptr && claim_one(ring, ticket, parked)) {
+            if (parked > oldest ? runs_.take(holder, ticket) : holder == no_worker && claim_one(ring, ticket, parked)) {
                 take_out(ring, ticket, into);
                 held_key = into->has_key();
                 return true;
@@ -156,7 +145,7 @@ public:
                 held_key = found == Backlog::Oldest::holds_key;
                 return true;
             }
-            if (run == nullptr && !ring.pending() && !ring_busy(ring)) {
+            if (holder == no_worker && !ring.pending() && !ring_busy(ring)) {
                 return false;
             }
             std::this_thread::yield(); // somebody is between claiming and beginning
@@ -166,16 +155,15 @@ public:
 
     /// The next event of this worker's run, or of a new one of up to `most`. The plain way: nothing wants attention.
     [[nodiscard]] bool take_plain(unsigned worker, std::uint32_t most, TakenEvent& into) noexcept {
-        Run& run = runs_[worker];
         Ticket ticket = 0;
-        if (!take_from(run, ticket)) {
+        if (!runs_.take(worker, ticket)) {
             const EventRing::Run claimed = normal_.claim(most);
             if (claimed.count == 0) {
                 return false;
             }
             ticket = claimed.first;
             if (claimed.count > 1) {
-                run.word.store(pack(claimed.first + 1, claimed.count - 1), std::memory_order_seq_cst); // [run] [take]
+                runs_.keep(worker, claimed.first + 1, claimed.count - 1);
             }
         }
         take_out(normal_, ticket, into);
@@ -184,27 +172,12 @@ public:
 
     /// Takes over part of what another worker has claimed and not begun. A worker keeps the rest of it as its own run.
     [[nodiscard]] bool steal(unsigned worker, TakenEvent& into) noexcept {
-        for (unsigned i = 0; i < workers_; ++i) {
-            if (i == worker) {
-                continue;
-            }
-            std::uint64_t word = runs_[i].word.load(std::memory_order_acquire); // [run]
-            while (left_of(word) != 0) {
-                const std::uint32_t left = left_of(word);
-                const std::uint32_t mine = worker == no_worker ? 1 : (left + 1) / 2;
-                const Ticket first = worker == no_worker ? first_of(word) : first_of(word) + left - mine;
-                const std::uint64_t rest = worker == no_worker ? pack(first + 1, left - 1) : pack(first_of(word), left - mine);
-                if (runs_[i].word.compare_exchange_weak(word, rest, std::memory_order_seq_cst, // [run] [take]
-                                                        std::memory_order_acquire)) {          // [run]
-                    if (mine > 1) {
-                        runs_[worker].word.store(pack(first + 1, mine - 1), std::memory_order_seq_cst); // [run] [take]
-                    }
-                    take_out(normal_, first, into);
-                    return true;
-                }
-            }
+        Ticket ticket = 0;
+        if (!runs_.steal(worker, ticket)) {
+            return false;
         }
-        return false;
+        take_out(normal_, ticket, into);
+        return true;
     }
 
     /// The next event in the order of priorities, by anybody; only tickets below `limits`, if given.
@@ -222,7 +195,8 @@ public:
         for (std::size_t lane = priority_count; lane-- > 0;) {
             if ((lane == normal || (wanted & lane_bit(lane)) != 0) && take_from_lane(lane, worker, into, limits)) {
                 for (std::size_t lower = 0; lower < lane; ++lower) {
-                    const bool waits = lower == normal ? normal_.pending() || has_run(worker) : (wanted & lane_bit(lower)) != 0;
+                    const bool waits =
+                        lower == normal ? normal_.pending() || has_run(worker) : (wanted & lane_bit(lower)) != 0;
                     seat.skipped[lower] = waits ? static_cast<std::uint8_t>(seat.skipped[lower] + 1) : std::uint8_t{0};
                 }
                 seat.skipped[lane] = 0;
@@ -246,11 +220,14 @@ public:
         return attention_.load(std::memory_order_relaxed); // relaxed: who raises a bit wakes somebody afterwards
     }
     void raise(std::uint32_t bit) noexcept {
-        if ((attention_.load(std::memory_order_seq_cst) & bit) == 0) { // [attention]
-            attention_.fetch_or(bit, std::memory_order_seq_cst);       // [attention]
+        if ((attention_.load(std::memory_order_seq_cst) & bit) == 0) { // [attention] up: cleared after what came before
+            attention_.fetch_or(bit, std::memory_order_seq_cst);       // [attention] after what it is raised for
         }
     }
-    void lower(std::uint32_t bit) noexcept { attention_.fetch_and(~bit, std::memory_order_seq_cst); } // [attention]
+    /// The caller then looks again whether there is a reason for the bit, and if so raises it.
+    void lower(std::uint32_t bit) noexcept {
+        attention_.fetch_and(~bit, std::memory_order_seq_cst); // [attention] before that look
+    }
 
     /// Whether something waits that nobody has begun and that may run now.
     [[nodiscard]] bool has_work() const noexcept {
@@ -259,19 +236,14 @@ public:
                 return true;
             }
         }
-        for (unsigned i = 0; i < workers_; ++i) {
-            if (left_of(runs_[i].word.load(std::memory_order_seq_cst)) != 0) { // [take]
-                return true;
-            }
-        }
-        return false;
+        return runs_.any();
     }
     /// How many events of normal priority nobody has claimed.
     [[nodiscard]] std::uint64_t unclaimed() const noexcept { return normal_.tail() - normal_.head(); }
 
     /// How many events wait, about.
     [[nodiscard]] std::uint64_t waiting() const noexcept {
-        std::uint64_t sum = backlog_.parked() + backlog_.ready();
+        std::uint64_t sum = backlog_.parked();
         for (std::size_t lane = 0; lane < priority_count; ++lane) {
             if (const EventRing* const ring = known_ring(lane)) { // in line: drawn, less claimed, less without a value
                 const std::uint64_t gone = ring->head() - ring->passed_over() + backlog_.parked_ever(lane);
@@ -280,10 +252,7 @@ public:
                 sum += backlog_.spilled(lane);
             }
         }
-        for (unsigned i = 0; i < workers_; ++i) {
-            sum += left_of(runs_[i].word.load(std::memory_order_acquire)); // [run]
-        }
-        return sum;
+        return sum + runs_.size();
     }
     [[nodiscard]] std::array<Ticket, priority_count> tails() const noexcept {
         std::array<Ticket, priority_count> all{};
@@ -344,25 +313,6 @@ public:
     }
 
 private:
-    struct alignas(platform::cache_line) Run {
-        std::atomic<std::uint64_t> word{0}; // the first ticket, and in the low byte how many are left
-    };
-    static constexpr Ticket first_of(std::uint64_t word) noexcept { return word >> 8U; }
-    static constexpr std::uint32_t left_of(std::uint64_t word) noexcept { return static_cast<std::uint32_t>(word & 0xffU); }
-    static constexpr std::uint64_t pack(Ticket first, std::uint32_t left) noexcept { return first << 8U | left; }
-
-    bool take_from(Run& run, Ticket& ticket) noexcept {
-        std::uint64_t word = run.word.load(std::memory_order_acquire); // [run]
-        while (left_of(word) != 0) {
-            if (run.word.compare_exchange_weak(word, pack(first_of(word) + 1, left_of(word) - 1),
-                                               std::memory_order_seq_cst,     // [take]
-                                               std::memory_order_acquire)) { // [run]
-                ticket = first_of(word);
-                return true;
-            }
-        }
-        return false;
-    }
     static bool claim_one(EventRing& ring, Ticket& ticket, Ticket limit = Backlog::none) noexcept {
         const EventRing::Run claimed = ring.claim(1, limit);
         ticket = claimed.first;
@@ -373,7 +323,7 @@ private:
     void take_out(EventRing& ring, Ticket ticket, TakenEvent& into) noexcept {
         into.take(ring.address(ticket));
         ring.vacate(ticket);
-        if (room_.any()) [[unlikely]] { // [take]
+        if (room_.any()) [[unlikely]] { // [take] after the ticket was taken
             room_.wake_one();
         }
     }
@@ -386,12 +336,12 @@ private:
         }
         const Ticket limit = limits == nullptr ? Backlog::none : (*limits)[lane];
         for (;;) {
-            // What has got its key takes its turn by its ticket, whether that is before the next one in line or among them.
+            // What has got its key takes its turn by its ticket, whether that is before the next one in line or among
+            // them.
             const Ticket ready = backlog_.first_ready(lane);
             Ticket next = ring->head();
             if (lane == normal && worker != no_worker) {
-                const std::uint64_t word = runs_[worker].word.load(std::memory_order_acquire); // [run]
-                next = left_of(word) != 0 ? first_of(word) : next;
+                next = runs_.first(worker, next);
             }
             next = next < limit ? next : limit;
             if (ready < next && backlog_.take_ready(lane, *ring, next, into)) {
@@ -399,7 +349,7 @@ private:
                 return true;
             }
             Ticket ticket = 0;
-            if ((lane == normal && worker != no_worker && take_from(runs_[worker], ticket)) ||
+            if ((lane == normal && worker != no_worker && runs_.take(worker, ticket)) ||
                 claim_one(*ring, ticket, ready < limit ? ready : limit)) {
                 take_out(*ring, ticket, into);
                 return true;
@@ -430,39 +380,29 @@ private:
     }
 
     void look_for_publishers() noexcept {
-        if (room_.any()) { // [take]
+        if (room_.any()) {
             room_.wake_one();
         }
     }
 
     [[nodiscard]] bool lane_has_work(std::size_t lane) const noexcept {
         const EventRing* const ring = known_ring(lane);
-        return ring != nullptr && (ring->pending() || backlog_.first_ready(lane) != Backlog::none || backlog_.spilled(lane) != 0);
+        return ring != nullptr &&
+               (ring->pending() || backlog_.first_ready(lane) != Backlog::none || backlog_.spilled(lane) != 0);
     }
-    [[nodiscard]] bool has_run(unsigned worker) const noexcept {
-        return worker != no_worker && left_of(runs_[worker].word.load(std::memory_order_relaxed)) != 0; // relaxed: our own
-    }
+    [[nodiscard]] bool has_run(unsigned worker) const noexcept { return worker != no_worker && runs_.has_run(worker); }
 
     /// Whether the value in the way of the next ticket has been claimed, and is in nobody's run: it is being begun.
     [[nodiscard]] bool ring_busy(const EventRing& ring) const noexcept {
         Ticket blocking = 0;
-        if (!ring.in_the_way(blocking) || !ring.claimed(blocking)) {
-            return false;
-        }
-        for (unsigned i = 0; i < workers_; ++i) {
-            const std::uint64_t word = runs_[i].word.load(std::memory_order_seq_cst); // [take]
-            if (left_of(word) != 0 && first_of(word) <= blocking && blocking < first_of(word) + left_of(word)) {
-                return false;
-            }
-        }
-        return true;
+        return ring.in_the_way(blocking) && ring.claimed(blocking) && !runs_.holds(blocking);
     }
 
     [[nodiscard]] EventRing* known_ring(std::size_t lane) noexcept {
-        return lane == normal ? &normal_ : others_[lane].load(std::memory_order_acquire); // [lane]
+        return lane == normal ? &normal_ : others_[lane].load(std::memory_order_acquire); // [lane] the ring is built
     }
     [[nodiscard]] const EventRing* known_ring(std::size_t lane) const noexcept {
-        return lane == normal ? &normal_ : others_[lane].load(std::memory_order_acquire); // [lane]
+        return lane == normal ? &normal_ : others_[lane].load(std::memory_order_acquire); // [lane] the ring is built
     }
     [[nodiscard]] std::array<EventRing*, priority_count> rings() noexcept {
         return {known_ring(0), known_ring(1), known_ring(2), known_ring(3)};
@@ -478,16 +418,15 @@ private:
             if (closed_) {
                 owners_[lane]->close();
             }
-            others_[lane].store(owners_[lane].get(), std::memory_order_release); // [lane]
+            others_[lane].store(owners_[lane].get(), std::memory_order_release); // [lane] built, and closed if all are
         }
         return *owners_[lane];
     }
 
     const std::size_t capacity_;
-    const unsigned workers_;
     alignas(platform::cache_line) std::atomic<std::uint32_t> attention_{0};
     alignas(platform::cache_line) EventRing normal_;
-    const std::unique_ptr<Run[]> runs_;
+    ClaimedRuns runs_;
     WaitQueue room_;
     Backlog backlog_;
     std::array<std::atomic<EventRing*>, priority_count> others_{};

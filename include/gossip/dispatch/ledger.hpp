@@ -42,7 +42,8 @@ public:
                    std::memory_order_release);               // [counted] what led to the end is seen with it
     }
     [[nodiscard]] std::uint64_t of(Tally what) const noexcept {
-        return cells_[static_cast<std::size_t>(what)].load(std::memory_order_acquire); // [counted]
+        return cells_[static_cast<std::size_t>(what)].load(
+            std::memory_order_acquire); // [counted] beginnings read after this include its own
     }
     /// All events that have ended.
     [[nodiscard]] std::uint64_t ended() const noexcept {

@@ -8,6 +8,8 @@
 
 namespace gossip::detail {
 
+// Edges: those of gossip/dispatch/engine.hpp
+
 /// A turn that has passed to an event which waited for it.
 class TurnTask final : public Task {
 public:
@@ -52,7 +54,7 @@ inline Result Engine::take_turn(Run& run, Subscriber& subscriber, bool& has_turn
         if (run.kind_ != Kind::sync && (limit.waiting.size() < inbox_.capacity() || limit.under_way != 0)) {
             Settlement::Part* part = nullptr;
             lock.unlock(); // the settlement copies the event, and that is user code
-            const Result opened = guard([&] { part = &run.settle_later().open(subscriber, run.attempt_, true); });
+            Result opened = guard([&] { part = &run.settle_later().open(subscriber, run.attempt_, true); });
             if (!opened) {
                 return opened;
             }

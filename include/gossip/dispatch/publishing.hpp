@@ -5,6 +5,8 @@
 
 namespace gossip::detail {
 
+// Edges: those of gossip/dispatch/engine.hpp
+
 inline PublishStatus Engine::publish(Event& event, bool may_wait) {
     const auto lane = static_cast<std::size_t>(event.priority());
     for (;;) {
@@ -62,26 +64,36 @@ inline PublishStatus Engine::refuse(Event&) {
     return PublishStatus::full;
 }
 
-/// Drops the oldest event of the lane for `event`. False if none can be dropped; `refusal` tells what became of `event`.
-/// The hook is called after that, so that what it publishes doesn't get in between.
+/// Drops the oldest event of the lane for `event`. False if none can be dropped; `refusal` tells what became of
+/// `event`. The hook is called after that, so that what it publishes doesn't get in between.
 inline bool Engine::take_place(std::size_t lane, Event& event, EventRing::Refusal& refusal) {
     struct Victim {
-        Engine& engine;
-        TakenEvent event{};
+        explicit Victim(Engine& bus) noexcept : engine(bus), seat(bus.seats_.sit_down()) {
+            seat.current.store(&seat,
+                               std::memory_order_release); // [running] shutdown waits for what is taken from here on
+            engine.registry_.fence().light();
+        }
+        Victim(const Victim&) = delete;
+        Victim& operator=(const Victim&) = delete;
         ~Victim() {
             if (event.has_value()) {
-                Seat& seat = engine.seats_.sit_down();
-                {
-                    FrameScope scope(&engine, seat);
-                    scope.frame().dropping = true;
-                    engine.drop(seat, *event);
-                }
-                SeatTable::stand_up(seat);
-                engine.tell_drainers();
+                FrameScope scope(&engine, seat);
+                scope.frame().dropping = true;
+                engine.drop(seat, *event);
             }
+            seat.current.store(nullptr, std::memory_order_release); // [running] it is counted
+            SeatTable::stand_up(seat);
+            engine.tell_drainers();
         }
+        Engine& engine;
+        Seat& seat;
+        TakenEvent event{};
     };
     Victim victim{*this};
+    if (giving_up()) {
+        refusal = EventRing::Refusal::closed;
+        return true;
+    }
     bool held_key = false;
     if (!inbox_.drop_oldest(lane, victim.event, held_key)) {
         return false;
@@ -100,7 +112,19 @@ inline PublishStatus Engine::wait_for_room(Event& event, std::size_t lane) {
     constexpr unsigned paused_rounds = 4;
     constexpr unsigned rounds = 64;
     WaitQueue& room = inbox_.room();
-    WaitQueue::Waiter waiter;
+    struct InLine { // also where `offer` throws
+        explicit InLine(WaitQueue& line) noexcept : queue(line) {}
+        InLine(const InLine&) = delete;
+        InLine& operator=(const InLine&) = delete;
+        ~InLine() {
+            if (joined && !queue.leave(waiter) && queue.any()) {
+                queue.wake_one(); // we may have been woken for room that somebody else should have
+            }
+        }
+        WaitQueue& queue;
+        WaitQueue::Waiter waiter{};
+        bool joined = false;
+    } line(room);
     const auto arrived = [](EventRing::Refusal refusal) {
         return refusal == EventRing::Refusal::none || refusal == EventRing::Refusal::closed;
     };
@@ -120,21 +144,19 @@ inline PublishStatus Engine::wait_for_room(Event& event, std::size_t lane) {
                 continue;
             }
         } else {
-            room.join(waiter);
+            room.join(line.waiter);
+            line.joined = true;
             refusal = inbox_.offer(event);
             if (arrived(refusal)) {
                 break;
             }
             if (inbox_.really_full(lane)) {
-                room.park(waiter, -1);
+                room.park(line.waiter, -1);
             } else {
                 std::this_thread::yield();
             }
         }
         refusal = inbox_.offer(event);
-    }
-    if (!room.leave(waiter) && room.any()) {
-        room.wake_one(); // we may have been woken for room that somebody else should have
     }
     if (refusal == EventRing::Refusal::closed) {
         return PublishStatus::closed;
@@ -146,7 +168,7 @@ inline PublishStatus Engine::wait_for_room(Event& event, std::size_t lane) {
 inline bool Engine::publish_sync(Event& event, SyncOutcome& outcome) noexcept {
     Seat& seat = seats_.sit_down();
     // Before the look whether the bus is closed: shutdown closes it, then looks who runs.
-    seat.current.store(&seat, std::memory_order_release); // [running]
+    seat.current.store(&seat, std::memory_order_release); // [running] shown before that look
     registry_.fence().light();
     const bool open = !inbox_.closed();
     if (open) [[likely]] {

@@ -1,6 +1,7 @@
 // Events to be published when their time has come, once or again and again.
 #pragma once
 
+#include <gossip/core/errors.hpp>
 #include <gossip/core/guard.hpp>
 #include <gossip/dispatch/engine.hpp>
 
@@ -85,7 +86,11 @@ inline bool Scheduled::fire(Engine& engine) noexcept {
         if (restamp_) {
             EventAccess::set_time_ns(event, engine.stamp());
         }
-        done = engine.publish(event, true) != PublishStatus::closed;
+        const PublishStatus status = engine.publish(event, true);
+        done = status != PublishStatus::closed;
+        if (status == PublishStatus::full) { // there is no caller to be told
+            engine.report(errors::full, event, {}, {}, false);
+        }
     });
     if (!published) {
         engine.report(published.error(), event_, {}, {}, false);

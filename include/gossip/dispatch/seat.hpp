@@ -28,17 +28,15 @@ struct alignas(platform::cache_line) Seat {
     std::atomic<const void*> current{nullptr}; // the Subscriber whose processor runs
     std::atomic<const void*> thread{nullptr};  // who sits here
     std::atomic<bool> taken{false};
-    const TopicEntry* latest = nullptr;              // the name looked up last
-    std::array<std::uint8_t, 4> skipped{};           // how often each lane was passed over
+    const TopicEntry* latest = nullptr;    // the name looked up last
+    std::array<std::uint8_t, 4> skipped{}; // how often each lane was passed over
     std::uint8_t tasks_in_a_row = 0;
     alignas(platform::cache_line) LedgerShard ledger;
 };
 
 /// An address that tells this thread from all others.
 inline constinit thread_local char this_thread_mark = 0;
-inline const void* this_thread() noexcept {
-    return &this_thread_mark;
-}
+inline const void* this_thread() noexcept { return &this_thread_mark; }
 
 /// The runs that are under way on this thread, innermost first.
 struct Frame {
@@ -53,7 +51,9 @@ inline constinit thread_local Frame* innermost = nullptr;
 
 class FrameScope {
 public:
-    FrameScope(const void* engine, Seat& seat) noexcept : frame_{engine, &seat, 0, 0, innermost} { innermost = &frame_; }
+    FrameScope(const void* engine, Seat& seat) noexcept : frame_{engine, &seat, 0, 0, innermost} {
+        innermost = &frame_;
+    }
     FrameScope(const FrameScope&) = delete;
     FrameScope& operator=(const FrameScope&) = delete;
     ~FrameScope() { innermost = frame_.outer; }
@@ -67,7 +67,9 @@ private:
 /// While it lives the innermost run counts one more event as its own: a hook that drains does not wait for it.
 class OwnScope {
 public:
-    explicit OwnScope(bool letter = false) noexcept : count_(letter ? innermost->letters : innermost->events) { ++count_; }
+    explicit OwnScope(bool letter = false) noexcept : count_(letter ? innermost->letters : innermost->events) {
+        ++count_;
+    }
     OwnScope(const OwnScope&) = delete;
     OwnScope& operator=(const OwnScope&) = delete;
     ~OwnScope() { --count_; }
@@ -118,21 +120,22 @@ public:
     [[nodiscard]] Seat& sit_down() noexcept {
         Seat* const usual = usual_.load(std::memory_order_acquire); // [grown] its block has been built
         bool free = false;
-        if (usual != nullptr && usual->taken.compare_exchange_strong(free, true, std::memory_order_seq_cst, // [seated]
-                                                                     std::memory_order_relaxed)) { // relaxed: taken
+        if (usual != nullptr &&
+            usual->taken.compare_exchange_strong(free, true, std::memory_order_seq_cst, // [seated] as it was left
+                                                 std::memory_order_relaxed)) {          // relaxed: taken
             usual->thread.store(this_thread(), std::memory_order_relaxed); // relaxed: a run shows it with `current`
             return *usual;
         }
         return find_seat();
     }
     static void stand_up(Seat& seat) noexcept {
-        seat.taken.store(false, std::memory_order_release); // [seated]
+        seat.taken.store(false, std::memory_order_release); // [seated] whoever is next goes on from here
     }
 
     template <class F>
     void for_each(F&& visit) const {
         for (const Block* block = &first_; block != nullptr;
-             block = block->next.load(std::memory_order_acquire)) { // [grown]
+             block = block->next.load(std::memory_order_acquire)) { // [grown] its seats are built
             for (const Seat& seat : block->seats) {
                 visit(seat);
             }
@@ -144,15 +147,16 @@ private:
         for (Block* block = &first_;;) {
             for (Seat& seat : block->seats) {
                 bool free = false;
-                if (!seat.taken.load(std::memory_order_relaxed) &&                        // relaxed: a guess
-                    seat.taken.compare_exchange_strong(free, true, std::memory_order_seq_cst, // [seated]
+                if (!seat.taken.load(std::memory_order_relaxed) &&                            // relaxed: a guess
+                    seat.taken.compare_exchange_strong(free, true, std::memory_order_seq_cst, // [seated] as it was left
                                                        std::memory_order_relaxed)) {          // relaxed: taken
-                    seat.thread.store(this_thread(), std::memory_order_relaxed); // relaxed: a run shows it with `current`
-                    usual_.store(&seat, std::memory_order_release);              // [grown] the next one's first guess
+                    seat.thread.store(this_thread(),
+                                      std::memory_order_relaxed);   // relaxed: a run shows it with `current`
+                    usual_.store(&seat, std::memory_order_release); // [grown] the next one's first guess
                     return seat;
                 }
             }
-            Block* next = block->next.load(std::memory_order_acquire); // [grown]
+            Block* next = block->next.load(std::memory_order_acquire); // [grown] its seats are built
             if (next == nullptr) {
                 std::unique_ptr<Block> fresh(new (std::nothrow) Block);
                 if (fresh == nullptr) {
@@ -160,8 +164,9 @@ private:
                     block = &first_;
                     continue;
                 }
-                if (block->next.compare_exchange_strong(next, fresh.get(), std::memory_order_acq_rel, // [grown]
-                                                        std::memory_order_acquire)) {                // [grown]
+                if (block->next.compare_exchange_strong(next, fresh.get(),
+                                                        std::memory_order_acq_rel,    // [grown] seats built
+                                                        std::memory_order_acquire)) { // [grown] somebody else's
                     next = fresh.release();
                 }
             }

@@ -25,11 +25,10 @@ enum class Kind : std::uint8_t {
     letter, // a dead letter: outside the law, with counters of its own
 };
 
-// Edges: each name stands at both of its ends in the code
-//   [closed]  each close (acq_rel) happens before the last one, which ends the event
+// Edges: those of gossip/dispatch/engine.hpp
 
-/// An event that ends later: its run is one open end, and so is each deferral, each redelivery that waits, and each batch
-/// that has collected it. When the last one is closed the event is handled or failed, and the block is gone.
+/// An event that ends later: its run is one open end, and so is each deferral, each redelivery that waits, and each
+/// batch that has collected it. When the last one is closed the event is handled or failed, and the block is gone.
 /// Most events end at once and never have one of these.
 ///
 /// Threads: `open`, `resolve` and `close` from any thread that holds an open end.
@@ -58,7 +57,8 @@ public:
     [[nodiscard]] Part& open(Subscriber& subscriber, int attempt, bool holds_key);
 
     /// A deferral is resolved, on any thread.
-    inline void resolve(void* who, Result result) noexcept override; // inline, or every file that includes this gets the code
+    inline void resolve(void* who,
+                        Result result) noexcept override; // inline, or every file that includes this gets the code
     /// The same by a thread that has a seat. The part is delivered again if its subscription wants that.
     void settle(Seat& seat, Part& part, Result result) noexcept;
     void add_failure(const Subscriber& subscriber, int attempt, const Error& error) noexcept;

@@ -12,6 +12,8 @@
 
 namespace gossip::detail {
 
+// Edges: those of gossip/dispatch/engine.hpp
+
 class RedeliveryTask final : public Task {
 public:
     explicit RedeliveryTask(Settlement::Part& part) noexcept : part_(part) {}
@@ -48,7 +50,7 @@ inline void Engine::report(const Error& error, const Event& event, SubscriptionI
                            bool letter) noexcept {
     if (settings_.on_error) {
         // What an error hook throws has nobody left to be told.
-        static_cast<void>(guard([&] { settings_.on_error(ErrorReport{error, event, id, name, letter}); }).ok());
+        succeeds([&] { settings_.on_error(ErrorReport{error, event, id, name, letter}); });
     }
 }
 
@@ -77,7 +79,8 @@ inline void Engine::abandon(Seat& seat, const Event& event, Kind kind) noexcept 
     seat.ledger.add(Tally::abandoned);
 }
 
-inline void Engine::end(Seat& seat, Event& event, Kind kind, std::vector<Failure>& failures, std::int64_t begun_ns) noexcept {
+inline void Engine::end(Seat& seat, Event& event, Kind kind, std::vector<Failure>& failures,
+                        std::int64_t begun_ns) noexcept {
     if (failures.empty()) {
         if (kind == Kind::letter) {
             open_letters_.fetch_sub(1, std::memory_order_seq_cst); // [letters] it has been read
@@ -101,8 +104,9 @@ inline void Engine::end(Seat& seat, Event& event, Kind kind, std::vector<Failure
         if (registry_.heard(dead_letter.type())) {
             const std::int64_t now = stamp();
             const Result made = guard([&] {
-                DeadLetter content{event, first.error, first.attempts, first.name, failures,
-                                   wall_time(begun_ns == 0 ? now : begun_ns), wall_time(now)};
+                DeadLetter content{event,         first.error, first.attempts,
+                                   first.name,    failures,    wall_time(begun_ns == 0 ? now : begun_ns),
+                                   wall_time(now)};
                 letter = std::make_unique<LetterTask>(std::move(content));
             });
             if (!made) {
@@ -123,8 +127,8 @@ inline void Engine::end(Seat& seat, Event& event, Kind kind, std::vector<Failure
 inline bool Engine::wants_redelivery(const Subscriber& subscriber, int attempt, const Error& error) const noexcept {
     const Redelivery& policy = subscriber.options.redelivery;
     if (attempt >= policy.attempts || is_fatal(error) || is_validation(error) ||
-        !subscriber.active.load(std::memory_order_acquire) ||             // [running] not for one that has ended
-        no_more_redeliveries_.load(std::memory_order_acquire)) {          // [giving_up] not while the bus ends
+        !subscriber.active.load(std::memory_order_acquire) ||    // [running] not for one that has ended
+        no_more_redeliveries_.load(std::memory_order_acquire)) { // [late] not while the bus ends
         return false;
     }
     bool wanted = true;
@@ -140,7 +144,7 @@ inline std::int64_t redelivery_delay(const Redelivery& policy, int attempt) noex
     if (policy.first_delay.count() == 0) {
         return 0; // however large the power is that it would be multiplied with
     }
-    const double longest = static_cast<double>(policy.max_delay.count());
+    const auto longest = static_cast<double>(policy.max_delay.count());
     double delay = static_cast<double>(policy.first_delay.count()) * std::pow(policy.growth, attempt - 2);
     delay = delay < longest ? delay : longest;
     delay -= delay * policy.jitter * random_fraction();
@@ -160,8 +164,8 @@ inline bool Engine::redeliver(Settlement::Part& part, const Error& error) noexce
         return false;
     }
     // Whoever ended the subscription, or the bus, meanwhile may have looked at the timers before this one was there.
-    if ((!subscriber->active.load(std::memory_order_acquire) ||            // [running] after the timers' lock
-         no_more_redeliveries_.load(std::memory_order_acquire)) &&         // [giving_up] the same
+    if ((!subscriber->active.load(std::memory_order_acquire) ||    // [running] after the timers' lock
+         no_more_redeliveries_.load(std::memory_order_acquire)) && // [late] the same
         withdraw(timer) != nullptr) {
         --part.attempt;
         return false;
@@ -212,10 +216,10 @@ inline void Engine::settle_item(Seat& seat, Event& event, Settlement::Part* shar
                 return;
             }
         }
-        static_cast<void>(guard([&] { // without memory for the name the failure still counts
-                              failures.push_back(Failure{error, subscriber.id, {}, attempt});
-                              failures.back().name = subscriber.options.name;
-                          }).ok());
+        succeeds([&] { // without memory for the name the failure still counts
+            failures.push_back(Failure{error, subscriber.id, {}, attempt});
+            failures.back().name = subscriber.options.name;
+        });
     }
     end(seat, event, kind, failures, 0);
 }

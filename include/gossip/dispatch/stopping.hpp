@@ -8,6 +8,8 @@
 
 namespace gossip::detail {
 
+// Edges: those of gossip/dispatch/engine.hpp
+
 /// Real time, whatever the bus's clock says: deadlines of drain and shutdown are the caller's patience.
 class Patience {
 public:
@@ -31,12 +33,12 @@ private:
 };
 
 /// True if at some moment during the call nothing was in flight but `own_events` and `own_letters`.
-/// The ends are read first, then the open dead letters, then the beginnings: each end was counted after its beginning, and
-/// each dead letter before the end of its event, so what is equal here was equal when the dead letters were read.
+/// The ends are read first, then the open dead letters, then the beginnings: each end was counted after its beginning,
+/// and each dead letter before the end of its event, so what is equal here was equal when the dead letters were read.
 inline bool Engine::is_quiet(std::uint64_t own_events, std::uint64_t own_letters) const noexcept {
     std::uint64_t ended = 0;
     seats_.for_each([&ended](const Seat& seat) { ended += seat.ledger.ended(); });
-    if (open_letters_.load(std::memory_order_seq_cst) != own_letters) { // [letters]
+    if (open_letters_.load(std::memory_order_seq_cst) != own_letters) { // [letters] after the ends
         return false;
     }
     std::uint64_t accepted = inbox_.accepted();
@@ -48,8 +50,9 @@ inline bool Engine::somebody_runs() const noexcept {
     bool running = false;
     const void* const me = this_thread();
     seats_.for_each([&](const Seat& seat) {
-        running = running || (seat.current.load(std::memory_order_acquire) != nullptr && // [running]
-                              seat.thread.load(std::memory_order_relaxed) != me);        // relaxed: stored before `current`
+        running =
+            running || (seat.current.load(std::memory_order_acquire) != nullptr && // [running] over: we see its doings
+                        seat.thread.load(std::memory_order_relaxed) != me);        // relaxed: stored before `current`
     });
     return running;
 }
@@ -111,15 +114,15 @@ inline std::size_t Engine::flush() {
 
 /// Redeliveries that wait for their time are not waited for: they become dead letters. False if there were none.
 inline bool Engine::end_redeliveries(Seat& seat) noexcept {
-    no_more_redeliveries_.store(true, std::memory_order_seq_cst); // [giving_up]
+    no_more_redeliveries_.store(true, std::memory_order_seq_cst); // [late] before the look through the timers
     bool any = false;
     const auto waits = [](const std::unique_ptr<Task>& task) { return task->waits() == Task::Waiting::event; };
-    static_cast<void>(guard([&] {
-                          for (std::unique_ptr<Task>& task : timers_.take_if(waits)) {
-                              task->give_up(*this, seat);
-                              any = true;
-                          }
-                      }).ok());
+    succeeds([&] {
+        for (std::unique_ptr<Task>& task : timers_.take_if(waits)) {
+            task->give_up(*this, seat);
+            any = true;
+        }
+    });
     return any;
 }
 
@@ -139,8 +142,7 @@ inline void Engine::give_up_everything(Seat& seat) noexcept {
         Settlement* open = nullptr;
         {
             const std::lock_guard lock(open_mutex_);
-            for (open = open_; open != nullptr && !open->abandon(); open = open->next) {
-            }
+            for (open = open_; open != nullptr && !open->abandon(); open = open->next) {}
             if (open == nullptr) {
                 break;
             }
@@ -163,8 +165,10 @@ inline bool Engine::shutdown(std::optional<std::chrono::nanoseconds> timeout) {
     }
     // Whoever has the least patience ends it for all.
     const std::int64_t mine = Patience(timeout).until();
-    std::int64_t until = shutdown_until_.load(std::memory_order_relaxed); // relaxed: a number by itself, looked at now and then
-    while (mine < until && !shutdown_until_.compare_exchange_weak(until, mine, std::memory_order_relaxed)) { // relaxed: as above
+    std::int64_t until =
+        shutdown_until_.load(std::memory_order_relaxed); // relaxed: a number by itself, looked at now and then
+    while (mine < until &&
+           !shutdown_until_.compare_exchange_weak(until, mine, std::memory_order_relaxed)) { // relaxed: as above
     }
     const std::lock_guard lock(shutdown_mutex_);
     if (complete()) {
@@ -174,7 +178,7 @@ inline bool Engine::shutdown(std::optional<std::chrono::nanoseconds> timeout) {
     {
         FrameScope scope(this, seat);
         const auto unborn = [](const std::unique_ptr<Task>& task) { return task->waits() == Task::Waiting::publish; };
-        static_cast<void>(guard([&] { seat.ledger.add(Tally::cancelled, timers_.take_if(unborn).size()); }).ok());
+        succeeds([&] { seat.ledger.add(Tally::cancelled, timers_.take_if(unborn).size()); });
 
         constexpr std::int64_t look_again_ns = 10'000'000;
         WaitQueue::Waiter waiter;
@@ -203,8 +207,8 @@ inline bool Engine::shutdown(std::optional<std::chrono::nanoseconds> timeout) {
         }
         drainers_.leave(waiter);
         if (!in_time) {
-            giving_up_.store(true, std::memory_order_seq_cst); // [giving_up]
-            no_more_redeliveries_.store(true, std::memory_order_seq_cst); // [giving_up]
+            giving_up_.store(true, std::memory_order_seq_cst);            // [giving_up] before all are told to look
+            no_more_redeliveries_.store(true, std::memory_order_seq_cst); // [late] before give_up_everything's look
             inbox_.raise(Inbox::tasks_bit); // ends the runs of the workers at the event that they are in
             stop_.request_stop();
         }
@@ -233,7 +237,7 @@ inline bool Engine::shutdown(std::optional<std::chrono::nanoseconds> timeout) {
             await_others(); // an end that came just before ours is being counted
         }
         stop_.request_stop();
-        complete_.store(true, std::memory_order_release); // [giving_up] the counters are final
+        complete_.store(true, std::memory_order_release); // [complete] the counters are final
     }
     SeatTable::stand_up(seat);
     if (settings_.clock != nullptr) {

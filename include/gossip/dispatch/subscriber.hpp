@@ -35,11 +35,16 @@ public:
         : invoke_([](void* self, Context& context, const Event& event) noexcept -> Result {
               return guard([&] { return (*static_cast<P*>(self))(context, event); });
           }),
-          state_(new P(std::move(processor))), destroy_([](void* self) noexcept { delete static_cast<P*>(self); }),
-          invoke_data_(data_invoker<P>()), data_ops_(data_ops_of<P>()) {}
+          state_(new P(std::move(processor))),
+          destroy_([](void* self) noexcept { delete static_cast<P*>(self); }),
+          invoke_data_(data_invoker<P>()),
+          data_ops_(data_ops_of<P>()) {}
     Processor(Processor&& other) noexcept
-        : invoke_(other.invoke_), state_(std::exchange(other.state_, nullptr)), destroy_(other.destroy_),
-          invoke_data_(other.invoke_data_), data_ops_(other.data_ops_) {}
+        : invoke_(other.invoke_),
+          state_(std::exchange(other.state_, nullptr)),
+          destroy_(other.destroy_),
+          invoke_data_(other.invoke_data_),
+          data_ops_(other.data_ops_) {}
     Processor& operator=(Processor&&) = delete;
     ~Processor() { reset(); }
 
@@ -93,8 +98,8 @@ struct ConcurrencyLimit {
 
 /// One subscription inside the bus.
 ///
-/// Threads: immutable but for what is atomic or stands under a lock. Shared by the registry, the lists in use and what is to
-///          be delivered again.
+/// Threads: immutable but for what is atomic or stands under a lock. Shared by the registry, the lists in use and what
+///          is to be delivered again.
 class Subscriber {
 public:
     Subscriber(SubscriptionId subscription, Processor callable, SubscribeOptions wanted)

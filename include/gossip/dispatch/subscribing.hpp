@@ -8,10 +8,7 @@
 
 namespace gossip::detail {
 
-// Edges: each name stands at both of its ends in the code
-//   [running]  a run's store of `current` (release), the light half of a fence, and its look at `active`  are ordered with
-//              the end of the subscription, the heavy half, and its look at `current` (acquire): at least one sees the other,
-//              and what a finished run has done happens before whoever waited for it goes on
+// Edges: those of gossip/dispatch/engine.hpp
 
 inline SubscriptionId Engine::subscribe(Processor processor, SubscribeOptions options, std::vector<EventType> names,
                                         std::vector<Pattern> patterns) {
@@ -34,7 +31,7 @@ inline bool Engine::unsubscribe(SubscriptionId id) noexcept {
         if (gone) { // ended by somebody else, or by itself: its runs are waited for all the same
             await_end_of_runs(*gone);
             gone = {};
-            static_cast<void>(guard([&] { registry_.collect(seats_); }).ok());
+            succeeds([&] { registry_.collect(seats_); });
         }
         return false;
     }
@@ -49,13 +46,12 @@ inline bool Engine::unsubscribe(SubscriptionId id) noexcept {
         for (const std::shared_ptr<Collector>& collector : gone->end_collecting()) {
             collector->finish(seat);
         }
-        static_cast<void>(guard([&] {
-                              for (std::unique_ptr<Task>& task : timers_.take_if([&](const std::unique_ptr<Task>& waiting) {
-                                       return waiting->belongs_to(*gone);
-                                   })) {
-                                  task->give_up(*this, seat);
-                              }
-                          }).ok());
+        const auto its_own = [&](const std::unique_ptr<Task>& waiting) { return waiting->belongs_to(*gone); };
+        succeeds([&] {
+            for (std::unique_ptr<Task>& task : timers_.take_if(its_own)) {
+                task->give_up(*this, seat);
+            }
+        });
         if (gone->limit != nullptr) {
             std::deque<void*> waiting;
             {
@@ -76,19 +72,20 @@ inline bool Engine::unsubscribe(SubscriptionId id) noexcept {
         gone->processor.reset(); // nobody is in it, and nobody will be
     }
     gone = {};
-    static_cast<void>(guard([&] { registry_.collect(seats_); }).ok());
+    succeeds([&] { registry_.collect(seats_); });
     tell_drainers();
     return true;
 }
 
-/// Waits until no other thread runs the processor, but for threads that (transitively) wait for this one in the same way.
-/// True if no other thread is left in it.
+/// Waits until no other thread runs the processor, but for threads that (transitively) wait for this one in the same
+/// way. True if no other thread is left in it.
 inline bool Engine::await_end_of_runs(const Subscriber& subscriber) noexcept {
     const void* const me = this_thread();
     const auto runs_elsewhere = [&](const Subscriber& target, auto&& visit) {
         seats_.for_each([&](const Seat& seat) {
-            if (seat.current.load(std::memory_order_acquire) == &target) { // [running]
-                const void* const thread = seat.thread.load(std::memory_order_relaxed); // relaxed: stored before `current`
+            if (seat.current.load(std::memory_order_acquire) == &target) { // [running] if not, its doings are seen
+                const void* const thread =
+                    seat.thread.load(std::memory_order_relaxed); // relaxed: stored before `current`
                 visit(thread);
             }
         });
@@ -111,7 +108,7 @@ inline bool Engine::await_end_of_runs(const Subscriber& subscriber) noexcept {
     for (;;) {
         enders_.join(waiter);
         inbox_.raise(Inbox::enders_bit);
-        registry_.fence().heavy(); // [running] whoever returns from here on sees that somebody waits
+        registry_.fence().heavy(); // [returned] whoever returns from here on sees that we wait
         bool running = false;
         runs_elsewhere(subscriber, [&](const void* thread) { running = running || thread != me; });
         if (!running) {

@@ -67,8 +67,8 @@ protected:
 /// A processor's membership in a bus, ended by the destructor. When `unsubscribe` or the destructor returns, the
 /// processor is not running on any other thread and never runs again.
 ///
-/// Threads: one at a time. Called from inside its own processor it does not wait for itself, nor where waiting would close
-///          a cycle of processors that end each other.
+/// Threads: one at a time. Called from inside its own processor it does not wait for itself, nor where waiting would
+///          close a cycle of processors that end each other.
 /// Stalls:  ending waits for runs on other threads.
 /// Owns:    the membership. May outlive the bus; it is inert then.
 class [[nodiscard]] Subscription {

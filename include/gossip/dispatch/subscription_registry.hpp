@@ -20,7 +20,7 @@
 
 namespace gossip::detail {
 
-// Edges: each name stands at both of its ends in the code
+// Edges: those of gossip/dispatch/engine.hpp, and these; each name stands at both of its ends in the code
 //   [listed]    a list's publication (seq_cst)    happens before  protect's load(acquire)
 //   [named]     an entry's publication (release)  happens before  find's load(acquire)
 //   [hazard]    protect's store, the light half of a fence, and its second look at the list  are ordered with
@@ -56,8 +56,9 @@ struct TopicEntry {
 /// when somebody subscribes or a name is seen for the first time, never per event.
 ///
 /// Threads: every member from any thread. `find` and `protect` take no lock for a name that has been seen.
-/// Cost:    find is one hash probe, protect two loads and a store; subscribing is O(names that it concerns). A name that
-///          was published once is remembered (some 100 bytes) up to `most_names`; beyond that it is matched per event.
+/// Cost:    find is one hash probe, protect two loads and a store; subscribing is O(names that it concerns). A name
+///          that was published once is remembered (some 100 bytes) up to `most_names`; beyond that it is matched per
+///          event.
 /// Stalls:  changes wait for each other; no user code runs under the lock.
 /// Owns:    the subscriptions. A list that somebody uses lives until a later `collect`.
 /// Errors:  add throws std::bad_alloc and leaves everything as it was.
@@ -107,7 +108,7 @@ public:
         ending_.reserve(ending_.size() + 1);
         Member gone = std::move(*found);
         members_.erase(found);
-        gone.subscriber->active.store(false, std::memory_order_seq_cst); // [hazard] lists in use pass it over
+        gone.subscriber->active.store(false, std::memory_order_seq_cst); // [running] before the caller's fence
         live_.store(members_.size(), std::memory_order_relaxed);         // relaxed: statistics
         try {
             rebuild(gone);
@@ -144,8 +145,8 @@ public:
         return all;
     }
 
-    /// The processors for events of that name, protected by the seat until `unprotect`; null if there are none. False if this seat
-    /// has last seen another name; then ask `protect_other`.
+    /// The processors for events of that name, protected by the seat until `unprotect`; null if there are none. False
+    /// if this seat has last seen another name; then ask `protect_other`.
     [[nodiscard]] bool protect_latest(Seat& seat, std::string_view name, const ProcessorList*& list) const noexcept {
         const TopicEntry* const entry = seat.latest;
         if (entry == nullptr || entry->type.name().data() != name.data() || entry->type.name().size() != name.size()) {
@@ -169,11 +170,13 @@ public:
     }
 
     [[nodiscard]] const ProcessorList* protect(Seat& seat, const TopicEntry& entry) const noexcept {
-        const ProcessorList* list = entry.list.load(std::memory_order_acquire); // [listed]
+        const ProcessorList* list =
+            entry.list.load(std::memory_order_acquire); // [listed] a guess until it is protected
         while (list != nullptr) {
-            seat.hazard.store(list, std::memory_order_release); // [hazard]
+            seat.hazard.store(list, std::memory_order_release); // [hazard] shown before the second look
             fence_.light();
-            const ProcessorList* const again = entry.list.load(std::memory_order_acquire); // [listed] [hazard]
+            const ProcessorList* const again =
+                entry.list.load(std::memory_order_acquire); // [listed] [hazard] still in use?
             if (again == list) {
                 break;
             }
@@ -201,8 +204,8 @@ public:
     [[nodiscard]] bool has_retired() const noexcept {
         return has_retired_.load(std::memory_order_relaxed); // relaxed: a hint, looked at again and again
     }
-    /// Frees the lists that nobody uses any more, and forgets the removed subscriptions that nobody runs. Processors may be
-    /// destroyed here: no lock is held meanwhile.
+    /// Frees the lists that nobody uses any more, and forgets the removed subscriptions that nobody runs. Processors
+    /// may be destroyed here: no lock is held meanwhile.
     void collect(const SeatTable& seats) {
         std::vector<const ProcessorList*> free;
         std::vector<Ref<Subscriber>> over;
@@ -212,14 +215,14 @@ public:
                 return;
             }
             over.reserve(ending_.size());
-            fence_.heavy(); // [hazard]
+            fence_.heavy(); // [hazard] [running] after the lists were replaced and the subscriptions ended
             std::vector<const void*> used;
             std::vector<const void*> running;
             seats.for_each([&used, &running](const Seat& seat) {
-                if (const void* const current = seat.current.load(std::memory_order_acquire)) { // [running]
+                if (const void* const current = seat.current.load(std::memory_order_acquire)) { // [running] keeps it
                     running.push_back(current);
                 }
-                if (const void* const list = seat.hazard.load(std::memory_order_acquire)) { // [hazard]
+                if (const void* const list = seat.hazard.load(std::memory_order_acquire)) { // [hazard] keeps it
                     used.push_back(list);
                 }
             });
@@ -267,17 +270,18 @@ private:
 
         void put(const TopicEntry* entry) noexcept {
             std::size_t i = entry->type.hash() & mask;
-            while (cells[i].load(std::memory_order_relaxed) != nullptr) { // relaxed: written under the lock that we hold
+            while (cells[i].load(std::memory_order_relaxed) != nullptr) { // relaxed: only we write, under the lock
                 i = (i + 1) & mask;
             }
-            cells[i].store(entry, std::memory_order_release); // [named]
+            cells[i].store(entry, std::memory_order_release); // [named] with the list that it has
         }
     };
 
     [[nodiscard]] const TopicEntry* find(std::uint64_t hash, std::string_view name) const noexcept {
-        const Table& table = *current_.load(std::memory_order_acquire); // [named]
+        const Table& table = *current_.load(std::memory_order_acquire); // [named] its cells are filled
         for (std::size_t i = hash & table.mask;; i = (i + 1) & table.mask) {
-            const TopicEntry* const entry = table.cells[i].load(std::memory_order_acquire); // [named]
+            const TopicEntry* const entry =
+                table.cells[i].load(std::memory_order_acquire); // [named] the entry is built
             if (entry == nullptr || (entry->type.hash() == hash && entry->type.name() == name)) {
                 return entry;
             }
@@ -289,8 +293,8 @@ private:
         std::unique_ptr<const ProcessorList> list = make_list(type);
         if (list != nullptr) {
             retired_.push_back(list.get());
-            has_retired_.store(true, std::memory_order_relaxed);             // relaxed: a hint
-            seat.hazard.store(list.get(), std::memory_order_release);        // [hazard] under the lock that collect takes
+            has_retired_.store(true, std::memory_order_relaxed);      // relaxed: a hint
+            seat.hazard.store(list.get(), std::memory_order_release); // [hazard] under the lock that collect takes
         }
         return list.release();
     }
@@ -308,10 +312,10 @@ private:
             }
             larger->older = std::move(table_);
             table_ = std::move(larger);
-            current_.store(table_.get(), std::memory_order_release); // [named]
+            current_.store(table_.get(), std::memory_order_release); // [named] filled with all that there is
         }
         entries_.push_back(std::make_unique<TopicEntry>(type));
-        entries_.back()->list.store(list.release(), std::memory_order_seq_cst); // [listed]
+        entries_.back()->list.store(list.release(), std::memory_order_seq_cst); // [listed] before it can be found
         table_->put(entries_.back().get());
         return *entries_.back();
     }
@@ -335,7 +339,8 @@ private:
             for (const Ref<Subscriber>& owner : list->owners) {
                 const Processor& processor = owner->processor;
                 const bool plain = owner->limit == nullptr && !owner->options.filter;
-                list->entries.push_back({processor.invoke(), processor.invoke_data(), processor.state(), owner.get(), plain});
+                list->entries.push_back(
+                    {processor.invoke(), processor.invoke_data(), processor.state(), owner.get(), plain});
                 const PayloadOps* const ops = processor.data_ops();
                 list->blind = list->blind && plain && processor.invoke_data() != nullptr &&
                               (ops == nullptr || list->data_ops == nullptr || list->data_ops == ops);
@@ -355,7 +360,8 @@ private:
         }
         retired_.reserve(retired_.size() + fresh.size());
         for (auto& [entry, list] : fresh) {
-            const ProcessorList* const old = entry->list.exchange(list.release(), std::memory_order_seq_cst); // [listed] [hazard]
+            const ProcessorList* const old = entry->list.exchange(
+                list.release(), std::memory_order_seq_cst); // [listed] [hazard] before collect looks
             if (old != nullptr) {
                 retired_.push_back(old);
             }

@@ -57,8 +57,7 @@ public:
     TaskQueue(const TaskQueue&) = delete;
     TaskQueue& operator=(const TaskQueue&) = delete;
     ~TaskQueue() {
-        while (pop() != nullptr) {
-        }
+        while (pop() != nullptr) {}
     }
 
     void push(std::unique_ptr<Task> task) noexcept {
@@ -66,7 +65,7 @@ public:
         Task* const added = task.get();
         (last_ == nullptr ? first_ : last_->next_) = std::move(task);
         last_ = added;
-        size_.fetch_add(1, std::memory_order_seq_cst); // [queued]
+        size_.fetch_add(1, std::memory_order_seq_cst); // [queued] before the caller looks whether somebody sleeps
     }
     [[nodiscard]] std::unique_ptr<Task> pop() noexcept {
         const std::lock_guard lock(mutex_);
@@ -76,12 +75,12 @@ public:
             if (first_ == nullptr) {
                 last_ = nullptr;
             }
-            size_.fetch_sub(1, std::memory_order_seq_cst); // [queued]
+            size_.fetch_sub(1, std::memory_order_seq_cst); // [queued] nobody needs to stay awake for it
         }
         return task;
     }
     [[nodiscard]] std::size_t size() const noexcept {
-        return size_.load(std::memory_order_seq_cst); // [queued]
+        return size_.load(std::memory_order_seq_cst); // [queued] sees what was pushed before the caller's announcement
     }
 
 private:

@@ -9,6 +9,8 @@
 
 namespace gossip::detail {
 
+// Edges: those of gossip/dispatch/engine.hpp
+
 /// Fires a context's stop token at its deadline.
 class StopTask final : public Task {
 public:
@@ -24,16 +26,17 @@ private:
 inline Engine::Engine(EngineSettings settings)
     : settings_(std::move(settings)),
       pumped_(settings_.workers == 0 || (settings_.clock != nullptr && settings_.clock->manual())),
-      inbox_(settings_.buffer_size, settings_.workers), workers_(new WorkerState[settings_.workers + 1]),
+      inbox_(settings_.buffer_size, settings_.workers),
+      workers_(new WorkerState[settings_.workers + 1]),
       pool_(*this, settings_.workers, settings_.idle) {
     for (unsigned i = 0; i < settings_.workers; ++i) {
         workers_[i].seat = &seats_.sit_down();
     }
     registry_.expect(dead_letter.type());
-    if (settings_.clock != nullptr) {
-        settings_.clock->attach(*this);
-    }
     pool_.start();
+    if (settings_.clock != nullptr) {
+        settings_.clock->attach(*this); // last: what throws in here leaves nobody behind who would be told
+    }
 }
 
 inline Engine::~Engine() {
@@ -53,7 +56,8 @@ inline bool Engine::work(unsigned worker) {
     }
     if (inbox_.attention() != 0) [[unlikely]] {
         if (pumped_) {
-            seat.current.store(&seat, std::memory_order_release); // [running] drain sees that something may be in our hands
+            seat.current.store(&seat,
+                               std::memory_order_release); // [running] drain sees that something may be in our hands
         }
         const bool worked = work_attentively(worker, scope.frame());
         seat.current.store(nullptr, std::memory_order_release); // [running] all have returned
@@ -100,8 +104,8 @@ inline bool Engine::work(unsigned worker) {
     return true;
 }
 
-/// Small runs close together mean that this worker follows right behind a publisher, and that each of them waits for the
-/// other's cache lines with every event: it falls back a little, by 0.4 µs at most.
+/// Small runs close together mean that this worker follows right behind a publisher, and that each of them waits for
+/// the other's cache lines with every event: it falls back a little, by 0.4 µs at most.
 inline void Engine::calm_down(WorkerState& state, std::uint32_t items) noexcept {
     constexpr unsigned longest = 16;
     if (items >= Inbox::longest_run / 2) {
@@ -184,7 +188,7 @@ inline void Engine::rest() noexcept {
     tell_drainers();
     if (registry_.has_retired()) {
         // Without memory for it the lists wait for the next time.
-        static_cast<void>(guard([&] { registry_.collect(seats_); }).ok());
+        succeeds([&] { registry_.collect(seats_); });
     }
 }
 
@@ -258,19 +262,20 @@ inline std::size_t Engine::poll(std::size_t most) {
     {
         FrameScope scope(this, seat);
         const auto may_go_on = [&] {
-            seat.current.store(&seat, std::memory_order_release); // [running] shutdown waits for what is taken from here on
+            seat.current.store(&seat,
+                               std::memory_order_release); // [running] shutdown waits for what is taken from here on
             registry_.fence().light();
             return !giving_up();
         };
         const auto run_tasks = [&] {
-            for (std::size_t left = tasks_.size(); left > 0 && may_go_on() && run_task(seat); --left) {
-            }
+            for (std::size_t left = tasks_.size(); left > 0 && may_go_on() && run_task(seat); --left) {}
         };
         serve_timers();
         run_tasks();
         const std::array<Inbox::Ticket, priority_count> limits = inbox_.tails();
         const std::uint64_t waiting = inbox_.waiting();
-        const std::size_t limit = waiting < most ? static_cast<std::size_t>(waiting) : most;
+        // One try even if nothing waits: it steps over what is no longer there, which looks like work until then.
+        const std::size_t limit = most == 0 ? 0 : static_cast<std::size_t>(std::clamp<std::uint64_t>(waiting, 1, most));
         while (done < limit && may_go_on()) {
             TakenEvent event;
             if (!inbox_.take_by_priority(Inbox::no_worker, seat, event, &limits)) {

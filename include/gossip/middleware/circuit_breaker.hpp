@@ -155,7 +155,8 @@ private:
 
 class CircuitBreaker : public Middleware<BreakCircuit> {
 public:
-    explicit CircuitBreaker(std::shared_ptr<Circuit> circuit) : Middleware(BreakCircuit(circuit)), circuit_(circuit) {}
+    explicit CircuitBreaker(std::shared_ptr<Circuit> circuit)
+        : Middleware(BreakCircuit(circuit)), circuit_(std::move(circuit)) {}
     /// An open circuit whose time is over says open until the next event tries it.
     [[nodiscard]] CircuitState state() const noexcept { return circuit_->state(); }
 

@@ -4,14 +4,13 @@
 #include <gossip/middleware/middleware.hpp>
 
 #include <cstdint>
-#include <utility>
 
 namespace gossip::middleware {
 
 /// The policy of fail_every().
 class FailEvery {
 public:
-    FailEvery(std::int64_t n, Error error) : n_(static_cast<std::uint64_t>(n)), error_(std::move(error)) {
+    FailEvery(std::int64_t n, const Error& error) : n_(static_cast<std::uint64_t>(n)), error_(error) {
         detail::require(n >= 1, "n", n, "must be at least 1");
     }
 
@@ -30,8 +29,8 @@ private:
 };
 
 /// For tests: every n-th call does not reach the processor and fails with `error`. Each processor counts for itself.
-[[nodiscard]] inline auto fail_every(std::int64_t n, Error error = errors::retryable) {
-    return Middleware(FailEvery(n, std::move(error)));
+[[nodiscard]] inline auto fail_every(std::int64_t n, const Error& error = errors::retryable) {
+    return Middleware(FailEvery(n, error));
 }
 
 } // namespace gossip::middleware

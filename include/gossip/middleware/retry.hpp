@@ -57,8 +57,8 @@ private:
     template <class Next>
     [[gnu::cold, gnu::noinline]] void try_again(Result& result, Next& next, Context& context,
                                                 const Event& event) const {
-        double delay = static_cast<double>(policy_.first_delay.count());
-        const double longest = static_cast<double>(policy_.max_delay.count());
+        auto delay = static_cast<double>(policy_.first_delay.count());
+        const auto longest = static_cast<double>(policy_.max_delay.count());
         for (int attempt = 1; attempt < policy_.attempts && !result; ++attempt) {
             const Error error = result.error();
             if (is_fatal(error) || is_validation(error) || !predicate_(error)) {

@@ -38,8 +38,8 @@ class DetachedRun final : public detail::ContextHost {
 public:
     enum class State : std::uint8_t { waiting, running, finished, abandoned };
 
-    DetachedRun(const Event& event, Context& context, std::chrono::nanoseconds end)
-        : event_(event),
+    DetachedRun(Event event, Context& context, std::chrono::nanoseconds end)
+        : event_(std::move(event)),
           clock_(context.host() == nullptr ? nullptr : context.host()->clock()),
           attempt_(context.attempt()),
           end_(end) {}

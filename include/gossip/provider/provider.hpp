@@ -6,19 +6,20 @@
 #include <concepts>
 #include <vector>
 
-/// How to write a provider: it carries an accepted event to an engine, the delivering half of a bus; at once, or over a wire.
-/// A bus asks one small duty at a time of it, each a concept below; a type that lacks one is told so in one sentence.
-/// The bus calls `start` once before all else, and `shutdown` once after the engine has been shut down.
+/// How to write a provider: it carries an accepted event to an engine, the delivering half of a bus; at once, or over a
+/// wire. A bus asks one small duty at a time of it, each a concept below; a type that lacks one is told so in one
+/// sentence. The bus calls `start` once before all else, and `shutdown` once after the engine has been shut down.
 namespace gossip {
 
-/// `send` takes the event on: moves from it and says `accepted`, or leaves it with the caller. `may_wait` says that the caller
-/// is ready to wait for room.
+/// `send` takes the event on: moves from it and says `accepted`, or leaves it with the caller. `may_wait` says that the
+/// caller is ready to wait for room.
 template <class P>
 concept sends_events = requires(P& provider, detail::Engine& engine, Event& event, bool may_wait) {
     { provider.send(engine, event, may_wait) } -> std::same_as<PublishStatus>;
 };
 
-/// `listen` is told what the bus wants to hear before a subscription becomes active; it returns when the transport has confirmed.
+/// `listen` is told what the bus wants to hear before a subscription becomes active; it returns when the transport has
+/// confirmed.
 template <class P>
 concept listens = requires(P& provider, const std::vector<EventType>& names, const std::vector<Pattern>& patterns) {
     { provider.listen(names, patterns) } -> std::same_as<Result>;

@@ -28,23 +28,42 @@ inline constexpr gossip::Topic<> tick{"test.tick"};
 inline constexpr gossip::Topic<> quiet{"test.quiet"};
 
 enum class Place { processor, dead_letter, error_hook, drop_hook, filter };
-enum class Call { publish, publish_sync, subscribe, unsubscribe_self, unsubscribe_other, drain, flush, shutdown, cancel };
+enum class Call {
+    publish,
+    publish_sync,
+    subscribe,
+    unsubscribe_self,
+    unsubscribe_other,
+    drain,
+    flush,
+    shutdown,
+    cancel
+};
 
-constexpr std::array calls{Call::publish,           Call::publish_sync, Call::subscribe, Call::unsubscribe_self,
-                           Call::unsubscribe_other, Call::drain,        Call::flush,     Call::shutdown,
-                           Call::cancel};
-constexpr std::array call_names{"publish",           "publish_sync",          "subscribe", "unsubscribe of itself",
-                                "unsubscribe of another", "drain with a deadline", "flush",     "a shutdown request",
+constexpr std::array calls{
+    Call::publish, Call::publish_sync, Call::subscribe, Call::unsubscribe_self, Call::unsubscribe_other, Call::drain,
+    Call::flush,   Call::shutdown,     Call::cancel};
+constexpr std::array call_names{"publish",
+                                "publish_sync",
+                                "subscribe",
+                                "unsubscribe of itself",
+                                "unsubscribe of another",
+                                "drain with a deadline",
+                                "flush",
+                                "a shutdown request",
                                 "cancel"};
 
 /// A bus that gets into the place once, and there makes the two calls.
 class Scene {
 public:
     Scene(Place place, unsigned workers, std::vector<Call> wanted)
-        : place_(place), wanted_(std::move(wanted)), workers_(workers),
+        : place_(place),
+          wanted_(std::move(wanted)),
+          workers_(workers),
           bus_(gossip::Config{.workers = workers,
                               .buffer_size = 2,
-                              .overflow = place == Place::drop_hook ? gossip::Overflow::drop_oldest : gossip::Overflow::block,
+                              .overflow =
+                                  place == Place::drop_hook ? gossip::Overflow::drop_oldest : gossip::Overflow::block,
                               .on_error = [this](const gossip::ErrorReport&) { at(Place::error_hook); },
                               .on_drop = [this](const gossip::Event&, gossip::DropReason) { at(Place::drop_hook); }}) {
         later_ = bus_.publish_after(1h, quiet);
@@ -67,9 +86,8 @@ public:
             self_ = bus_.subscribe(number, []() -> gossip::Result { return gossip::ProcessingError{"no"}; });
             break;
         case Place::drop_hook:
-            self_ = bus_.subscribe(number, [this](int) {
-                static_cast<void>(gossip_test::eventually([this] { return visited.load(); }));
-            });
+            self_ = bus_.subscribe(
+                number, [this](int) { static_cast<void>(gossip_test::eventually([this] { return visited.load(); })); });
             break;
         }
     }
@@ -113,14 +131,18 @@ private:
         case Call::publish: {
             const auto status = bus_.publish(quiet);
             published_ = published_ || status == gossip::PublishStatus::accepted;
-            expect(place_ == Place::drop_hook && status == gossip::PublishStatus::full ? !shut_ : status == (shut_ ? gossip::PublishStatus::closed : gossip::PublishStatus::accepted), "publish");
+            expect(place_ == Place::drop_hook && status == gossip::PublishStatus::full
+                       ? !shut_
+                       : status == (shut_ ? gossip::PublishStatus::closed : gossip::PublishStatus::accepted),
+                   "publish");
             break;
         }
         case Call::publish_sync: {
             const int before = quiet_runs;
             const auto result = bus_.publish_sync(quiet);
             if (shut_) {
-                expect(result.errors().size() == 1 && gossip::is(result.errors()[0], gossip::errors::closed), "publish_sync closed");
+                expect(result.errors().size() == 1 && gossip::is(result.errors()[0], gossip::errors::closed),
+                       "publish_sync closed");
             } else {
                 expect(result.ok() && result.processors() == (other_gone_ ? 0U : 1U), "publish_sync");
                 expect(other_gone_ || quiet_runs > before, "publish_sync has run");
@@ -291,7 +313,8 @@ TEST_CASE("an error hook that a deferral's end calls may drain", "[reentrancy]")
     const Bounded bounded("drain in a hook on a thread of the user's");
     int outcome = -1;
     std::optional<gossip::EventBus<>> bus;
-    bus.emplace(gossip::Config{.workers = 1, .on_error = [&](const gossip::ErrorReport&) { outcome = bus->drain(2s) ? 1 : 0; }});
+    bus.emplace(gossip::Config{.workers = 1,
+                               .on_error = [&](const gossip::ErrorReport&) { outcome = bus->drain(2s) ? 1 : 0; }});
     std::atomic<bool> deferred{false};
     std::optional<gossip::Deferral> open;
     auto s = bus->subscribe(tick, [&](gossip::Context& context) {
@@ -309,7 +332,9 @@ TEST_CASE("a drop hook that publishes each time ends", "[reentrancy]") {
     const Bounded bounded("a drop hook that publishes", 20s);
     std::optional<gossip::EventBus<>> bus;
     int hooks = 0;
-    bus.emplace(gossip::Config{.workers = 0, .buffer_size = 2, .overflow = gossip::Overflow::drop_oldest,
+    bus.emplace(gossip::Config{.workers = 0,
+                               .buffer_size = 2,
+                               .overflow = gossip::Overflow::drop_oldest,
                                .on_drop = [&](const gossip::Event&, gossip::DropReason) {
                                    ++hooks;
                                    static_cast<void>(bus->publish(quiet));

@@ -104,18 +104,12 @@ constexpr bool memory_can_fail = false;
 #else
 constexpr bool memory_can_fail = true;
 
-[[gnu::noinline]] void* operator new(std::size_t size) {
-    return allocate(size);
-}
+[[gnu::noinline]] void* operator new(std::size_t size) { return allocate(size); }
 [[gnu::noinline]] void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
     return std::malloc(size == 0 ? 1 : size);
 }
-[[gnu::noinline]] void operator delete(void* memory) noexcept {
-    std::free(memory);
-}
-[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept {
-    std::free(memory);
-}
+[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 #endif
 
 TEST_CASE("timers come out by due time, and equal times in the order of adding", "[timer_queue]") {
@@ -193,12 +187,8 @@ TEST_CASE("an old id never means the timer that now has its place", "[timer_queu
             REQUIRE(queue.cancel(id));
         }
     }
-    SECTION("after popping") {
-        REQUIRE(pop_all(queue, never).size() == 200);
-    }
-    SECTION("after taking all") {
-        REQUIRE(queue.take_all().size() == 200);
-    }
+    SECTION("after popping") { REQUIRE(pop_all(queue, never).size() == 200); }
+    SECTION("after taking all") { REQUIRE(queue.take_all().size() == 200); }
 
     for (int i = 0; i < 200; ++i) {
         const TimerId id = queue.add(i, int{i});

@@ -47,9 +47,10 @@ TEST_CASE("in a bus there is no deadline unless somebody sets one, and no stop b
     gossip::EventBus bus{gossip::Config{.workers = 0}};
     int good = 0;
     auto s = bus.subscribe(tick, [&](gossip::Context& context) {
-        good += context.deadline() == gossip::Context::no_deadline && context.remaining() == gossip::Context::no_deadline &&
-                        !context.stop_requested() && context.stop_token().stop_possible() &&
-                        !context.stop_token().stop_requested() && context.attempt() == 1
+        good += context.deadline() == gossip::Context::no_deadline &&
+                        context.remaining() == gossip::Context::no_deadline && !context.stop_requested() &&
+                        context.stop_token().stop_possible() && !context.stop_token().stop_requested() &&
+                        context.attempt() == 1
                     ? 1
                     : 0;
     });
@@ -65,13 +66,13 @@ TEST_CASE("remaining counts down on the bus's clock to zero, and the deadline is
     std::vector<std::chrono::nanoseconds> left;
     std::vector<bool> stopped;
     auto s = bus.subscribe(tick, gossip::middleware::timeout(10s)([&](gossip::Context& context) {
-        for (const auto step : {0s, 4s, 6s, 1s}) {
-            clock.advance(step);
-            left.push_back(context.remaining());
-            stopped.push_back(context.stop_requested());
-        }
-        stopped.push_back(!context.sleep_for(1h));
-    }));
+                               for (const auto step : {0s, 4s, 6s, 1s}) {
+                                   clock.advance(step);
+                                   left.push_back(context.remaining());
+                                   stopped.push_back(context.stop_requested());
+                               }
+                               stopped.push_back(!context.sleep_for(1h));
+                           }));
     const auto result = bus.publish_sync(tick);
 
     CHECK(left == std::vector<std::chrono::nanoseconds>{10s, 6s, 0s, 0s});
@@ -152,12 +153,12 @@ TEST_CASE("the deadline ends sleep_for, and the token is fired by whoever serves
     std::atomic<int> slept_out{-1};
     std::atomic<bool> fired{false};
     auto sleeper = bus.subscribe(tick, gossip::middleware::timeout(5ms)([&](gossip::Context& context) {
-        slept_out = context.sleep_for(1h) ? 1 : 0;
-    }));
+                                     slept_out = context.sleep_for(1h) ? 1 : 0;
+                                 }));
     auto waiter = bus.subscribe(number, gossip::middleware::timeout(5ms)([&](gossip::Context& context) {
-        const std::stop_token token = context.stop_token();
-        fired = eventually([&] { return token.stop_requested(); });
-    }));
+                                    const std::stop_token token = context.stop_token();
+                                    fired = eventually([&] { return token.stop_requested(); });
+                                }));
     bus.publish(tick);
     bus.publish(number, 1);
     CHECK(bus.drain(20s));
@@ -191,7 +192,9 @@ TEST_CASE("a deferral keeps the event's data and its end, on any thread", "[cont
 TEST_CASE("a deferral that is dropped fails the event", "[context]") {
     std::string message;
     gossip::EventBus bus{gossip::Config{.workers = 0, .on_error = [&](const gossip::ErrorReport& report) {
-                                            message = gossip::is(report.error, gossip::errors::deferral_dropped) ? "dropped" : "?";
+                                            message = gossip::is(report.error, gossip::errors::deferral_dropped)
+                                                          ? "dropped"
+                                                          : "?";
                                         }}};
     auto s = bus.subscribe(tick, [&](gossip::Context& context) { static_cast<void>(context.defer()); });
     bus.publish(tick);

@@ -29,8 +29,7 @@ public:
     void enter() {
         const int now = ++inside_;
         int most = most_;
-        while (now > most && !most_.compare_exchange_weak(most, now)) {
-        }
+        while (now > most && !most_.compare_exchange_weak(most, now)) {}
     }
     void leave() { --inside_; }
     [[nodiscard]] int most() const { return most_; }
@@ -204,7 +203,8 @@ TEST_CASE("a redelivery that waits for its turn when the subscription ends is de
     Gate go_on;
     std::atomic<bool> inside{false};
     std::atomic<int> attempts{0};
-    auto letters = bus.subscribe(gossip::dead_letter, [&](const gossip::DeadLetter& letter) { attempts += letter.attempts; });
+    auto letters =
+        bus.subscribe(gossip::dead_letter, [&](const gossip::DeadLetter& letter) { attempts += letter.attempts; });
     auto s = bus.subscribe(number,
                            [&](int n) -> gossip::Result {
                                if (n == 0) {

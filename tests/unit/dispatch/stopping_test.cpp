@@ -475,7 +475,8 @@ TEST_CASE("only after the drain is a processor's stop token fired", "[stopping]"
             begun.open();
             go_on.pass();
         }
-        asked_early += context.stop_requested() || context.stop_token().stop_requested() || !context.sleep_for(1ns) ? 1 : 0;
+        asked_early +=
+            context.stop_requested() || context.stop_token().stop_requested() || !context.sleep_for(1ns) ? 1 : 0;
     });
     for (int i = 0; i < 20; ++i) {
         bus.publish(tick);
@@ -498,14 +499,14 @@ TEST_CASE("a deadline inside a processor is kept while the bus shuts down, and i
     Gate begun;
     std::atomic<bool> fired{false};
     auto s = bus.subscribe(tick, gossip::middleware::timeout(100ms)([&](gossip::Context& context) {
-        std::mutex mutex;
-        std::condition_variable_any changed;
-        std::unique_lock lock(mutex);
-        const std::stop_token token = context.stop_token();
-        begun.open();
-        changed.wait(lock, token, [] { return false; });
-        fired = true;
-    }));
+                               std::mutex mutex;
+                               std::condition_variable_any changed;
+                               std::unique_lock lock(mutex);
+                               const std::stop_token token = context.stop_token();
+                               begun.open();
+                               changed.wait(lock, token, [] { return false; });
+                               fired = true;
+                           }));
     bus.publish(tick);
     REQUIRE(begun.pass());
 
@@ -516,7 +517,8 @@ TEST_CASE("a deadline inside a processor is kept while the bus shuts down, and i
     CHECK(report.cancelled == 0);
 }
 
-TEST_CASE("past its deadline shutdown asks running processors to stop, starts no new ones and reports the rest", "[stopping]") {
+TEST_CASE("past its deadline shutdown asks running processors to stop, starts no new ones and reports the rest",
+          "[stopping]") {
     const unsigned workers = GENERATE(1U, 2U);
     gossip::EventBus bus{gossip::Config{.workers = workers, .buffer_size = 64}};
     const Bounded bounded("shutdown with a deadline");
@@ -524,8 +526,7 @@ TEST_CASE("past its deadline shutdown asks running processors to stop, starts no
     std::vector<gossip::DropReason> reasons;
     auto s = bus.subscribe(tick, [&](gossip::Context& context) {
         ++running;
-        while (context.sleep_for(1h)) {
-        }
+        while (context.sleep_for(1h)) {}
     });
     for (int i = 0; i < 10; ++i) {
         bus.publish(tick);
@@ -551,11 +552,12 @@ TEST_CASE("at a deadline open deferrals and redeliveries are abandoned once, and
     gossip::ShutdownReport report;
     gossip::Counters after;
     {
-        gossip::EventBus bus{gossip::Config{.workers = 0, .on_drop = [&](const gossip::Event& event, gossip::DropReason reason) {
-                                                if (reason == gossip::DropReason::abandoned) {
-                                                    dropped.emplace_back(event.type().name());
-                                                }
-                                            }}};
+        gossip::EventBus bus{
+            gossip::Config{.workers = 0, .on_drop = [&](const gossip::Event& event, gossip::DropReason reason) {
+                               if (reason == gossip::DropReason::abandoned) {
+                                   dropped.emplace_back(event.type().name());
+                               }
+                           }}};
         int letters = 0;
         auto hears = bus.subscribe(gossip::dead_letter, [&] { ++letters; });
         auto defers = bus.subscribe(number, [&](gossip::Context& context, int n) {
@@ -671,7 +673,8 @@ TEST_CASE("a shutdown with a deadline cuts short one without", "[stopping]") {
     CHECK(report.adds_up());
 }
 
-TEST_CASE("from inside a processor shutdown closes the intake, joins nothing and says that it is incomplete", "[stopping]") {
+TEST_CASE("from inside a processor shutdown closes the intake, joins nothing and says that it is incomplete",
+          "[stopping]") {
     const unsigned workers = GENERATE(0U, 1U, 2U);
     const bool with_deadline = GENERATE(false, true);
     gossip::EventBus bus{gossip::Config{.workers = workers, .buffer_size = 64}};

@@ -50,9 +50,12 @@ TEST_CASE("every form of a processor gets the event", "[subscribing]") {
     auto typed = bus.subscribe(number, [&](const gossip::TypedEvent<int>& e) { calls += *e == 7; });
     auto untyped = bus.subscribe(number, [&](const gossip::Event& e) { calls += e.data<int>() == 7; });
     auto nothing = bus.subscribe(number, [&] { ++calls; });
-    auto context_data = bus.subscribe(number, [&](gossip::Context& c, const int& n) { calls += n == 7 && c.attempt() == 1; });
-    auto context_typed = bus.subscribe(number, [&](gossip::Context&, const gossip::TypedEvent<int>& e) { calls += *e == 7; });
-    auto context_event = bus.subscribe(number, [&](gossip::Context&, const gossip::Event& e) { calls += e.has_data(); });
+    auto context_data =
+        bus.subscribe(number, [&](gossip::Context& c, const int& n) { calls += n == 7 && c.attempt() == 1; });
+    auto context_typed =
+        bus.subscribe(number, [&](gossip::Context&, const gossip::TypedEvent<int>& e) { calls += *e == 7; });
+    auto context_event =
+        bus.subscribe(number, [&](gossip::Context&, const gossip::Event& e) { calls += e.has_data(); });
     auto context_alone = bus.subscribe(number, [&](gossip::Context&) { ++calls; });
     auto result = bus.subscribe(number, [&](const int&) -> gossip::Result { return ++calls, gossip::Result{}; });
     auto error = bus.subscribe(tick, [&]() -> gossip::Error { return gossip::ProcessingError{"always"}; });
@@ -104,10 +107,13 @@ TEST_CASE("subscribe_many is one subscription that hears each of its names once"
 TEST_CASE("a pattern hears names that were known before it and names that come later", "[subscribing]") {
     gossip::EventBus bus{by_hand()};
     std::vector<std::string> heard;
-    const auto say = [&bus](const char* name) { return bus.publish_sync(gossip::Event{gossip::Topic<>{gossip::EventType{name}}}); };
+    const auto say = [&bus](const char* name) {
+        return bus.publish_sync(gossip::Event{gossip::Topic<>{gossip::EventType{name}}});
+    };
     static_cast<void>(say("order.created"));
 
-    auto one = bus.subscribe(gossip::Pattern{"order.*"}, [&](const gossip::Event& e) { heard.emplace_back(e.type().name()); });
+    auto one =
+        bus.subscribe(gossip::Pattern{"order.*"}, [&](const gossip::Event& e) { heard.emplace_back(e.type().name()); });
 
     CHECK(say("order.created").processors() == 1);
     CHECK(say("order.paid").processors() == 1);
@@ -116,11 +122,14 @@ TEST_CASE("a pattern hears names that were known before it and names that come l
     CHECK(heard == std::vector<std::string>{"order.created", "order.paid"});
 }
 
-TEST_CASE("a closing ** hears one segment or more, and a subscription sees an event once whatever matches", "[subscribing]") {
+TEST_CASE("a closing ** hears one segment or more, and a subscription sees an event once whatever matches",
+          "[subscribing]") {
     gossip::EventBus bus{by_hand()};
     int seen = 0;
     auto all = bus.subscribe(gossip::Pattern{"order.**"}, [&](const gossip::Event&) { ++seen; });
-    const auto say = [&bus](const char* name) { return bus.publish_sync(gossip::Event{gossip::Topic<>{gossip::EventType{name}}}); };
+    const auto say = [&bus](const char* name) {
+        return bus.publish_sync(gossip::Event{gossip::Topic<>{gossip::EventType{name}}});
+    };
 
     CHECK(say("order").processors() == 0);
     CHECK(say("order.created").processors() == 1);
@@ -158,7 +167,8 @@ TEST_CASE("processors run in the order of their subscription, patterns included"
     CHECK(order == "abcdacdB");
 }
 
-TEST_CASE("a subscription of higher priority runs first, equal ones in the order of their subscription", "[subscribing]") {
+TEST_CASE("a subscription of higher priority runs first, equal ones in the order of their subscription",
+          "[subscribing]") {
     gossip::EventBus bus{by_hand()};
     std::string order;
     auto a = bus.subscribe(tick, [&] { order += 'a'; });
@@ -176,7 +186,8 @@ TEST_CASE("bad subscribe options are refused with the field, the value and the r
     gossip::EventBus bus{by_hand()};
     const auto refused = [&](gossip::SubscribeOptions options) -> std::string {
         try {
-            auto s = bus.subscribe(tick, [] {}, std::move(options));
+            auto s = bus.subscribe(
+                tick, [] {}, std::move(options));
         } catch (const gossip::ValidationError& error) {
             return std::string(error.field());
         }
@@ -186,9 +197,11 @@ TEST_CASE("bad subscribe options are refused with the field, the value and the r
     CHECK(refused({.redelivery = {.attempts = 0}}) == "redelivery.attempts");
     CHECK(refused({.redelivery = {.attempts = 2, .first_delay = -1ns}}) == "redelivery.first_delay");
     CHECK(refused({.redelivery = {.attempts = 2, .max_delay = -1ns}}) == "redelivery.max_delay");
-    CHECK(refused({.redelivery = {.attempts = 2, .max_delay = std::chrono::nanoseconds::max()}}) == "redelivery.max_delay");
+    CHECK(refused({.redelivery = {.attempts = 2, .max_delay = std::chrono::nanoseconds::max()}}) ==
+          "redelivery.max_delay");
     CHECK(refused({.redelivery = {.attempts = 2, .growth = 0.5}}) == "redelivery.growth");
-    CHECK(refused({.redelivery = {.attempts = 2, .growth = std::numeric_limits<double>::quiet_NaN()}}) == "redelivery.growth");
+    CHECK(refused({.redelivery = {.attempts = 2, .growth = std::numeric_limits<double>::quiet_NaN()}}) ==
+          "redelivery.growth");
     CHECK(refused({.redelivery = {.attempts = 2, .jitter = 1.5}}) == "redelivery.jitter");
     CHECK(bus.stats().subscriptions == 0);
 }
@@ -291,7 +304,8 @@ TEST_CASE("what a processor owns is gone with a bus whose subscriptions are gone
 
 // The end of a subscription
 
-TEST_CASE("when unsubscribe returns the processor is not running on any other thread and never runs again", "[subscribing]") {
+TEST_CASE("when unsubscribe returns the processor is not running on any other thread and never runs again",
+          "[subscribing]") {
     gossip::EventBus bus{gossip::Config{.workers = 2, .buffer_size = 64}};
     const Bounded bounded("unsubscribe against runs");
     std::atomic<bool> stop{false};
@@ -466,8 +480,10 @@ TEST_CASE("two processors that end each other at once do not deadlock, and both 
                                      }
                                  });
         }
-        std::thread a([&] { static_cast<void>(bus.publish_sync(gossip::Event{gossip::Topic<>{gossip::EventType{"test.a"}}})); });
-        std::thread b([&] { static_cast<void>(bus.publish_sync(gossip::Event{gossip::Topic<>{gossip::EventType{"test.b"}}})); });
+        std::thread a(
+            [&] { static_cast<void>(bus.publish_sync(gossip::Event{gossip::Topic<>{gossip::EventType{"test.a"}}})); });
+        std::thread b(
+            [&] { static_cast<void>(bus.publish_sync(gossip::Event{gossip::Topic<>{gossip::EventType{"test.b"}}})); });
         a.join();
         b.join();
 
@@ -581,11 +597,13 @@ TEST_CASE("a processor removed while an event is being handled and not yet calle
     CHECK(bus.stats().handled == 1);
 }
 
-TEST_CASE("unsubscribing ends redeliveries that wait: they are dead-lettered with the attempts they had", "[subscribing]") {
+TEST_CASE("unsubscribing ends redeliveries that wait: they are dead-lettered with the attempts they had",
+          "[subscribing]") {
     gossip::testing::ManualClock clock;
     gossip::EventBus bus{gossip::Config{.workers = 0, .clock = &clock}};
     std::vector<int> attempts;
-    auto letters = bus.subscribe(gossip::dead_letter, [&](const gossip::DeadLetter& letter) { attempts.push_back(letter.attempts); });
+    auto letters = bus.subscribe(gossip::dead_letter,
+                                 [&](const gossip::DeadLetter& letter) { attempts.push_back(letter.attempts); });
     int runs = 0;
     auto s = bus.subscribe(tick, [&]() -> gossip::Result { return ++runs, gossip::RetryableError{"later"}; },
                            {.redelivery = {.attempts = 5, .first_delay = 1s, .jitter = 0}});
@@ -604,24 +622,28 @@ TEST_CASE("unsubscribing ends redeliveries that wait: they are dead-lettered wit
     CHECK(bus.stats().adds_up());
 }
 
-TEST_CASE("unsubscribing from a redelivery that is due ends the ones behind it with the attempts they had", "[subscribing]") {
+TEST_CASE("unsubscribing from a redelivery that is due ends the ones behind it with the attempts they had",
+          "[subscribing]") {
     gossip::testing::ManualClock clock;
     gossip::EventBus bus{gossip::Config{.workers = 0, .clock = &clock}};
     std::vector<int> attempts;
-    auto letters = bus.subscribe(gossip::dead_letter, [&](const gossip::DeadLetter& letter) { attempts.push_back(letter.attempts); });
+    auto letters = bus.subscribe(gossip::dead_letter,
+                                 [&](const gossip::DeadLetter& letter) { attempts.push_back(letter.attempts); });
     const gossip::SubscribeOptions again{.redelivery = {.attempts = 5, .first_delay = 1s, .jitter = 0}};
     gossip::Subscription second;
-    auto first = bus.subscribe(tick,
-                               [&](gossip::Context& context) -> gossip::Result {
-                                   if (context.attempt() == 1) {
-                                       return gossip::RetryableError{"once"};
-                                   }
-                                   second.unsubscribe();
-                                   return {};
-                               },
-                               again);
+    auto first = bus.subscribe(
+        tick,
+        [&](gossip::Context& context) -> gossip::Result {
+            if (context.attempt() == 1) {
+                return gossip::RetryableError{"once"};
+            }
+            second.unsubscribe();
+            return {};
+        },
+        again);
     int runs = 0;
-    second = bus.subscribe(number, [&]() -> gossip::Result { return ++runs, gossip::RetryableError{"always"}; }, again);
+    second = bus.subscribe(
+        number, [&]() -> gossip::Result { return ++runs, gossip::RetryableError{"always"}; }, again);
     bus.publish(tick);
     bus.publish(number, 1);
     CHECK_FALSE(bus.drain(10s));
@@ -642,7 +664,8 @@ TEST_CASE("a deferral that fails after its subscription has ended is dead-letter
     int letters = 0;
     auto hears = bus.subscribe(gossip::dead_letter, [&] { ++letters; });
     std::optional<gossip::Deferral> open;
-    auto s = bus.subscribe(tick, [&](gossip::Context& context) { open = context.defer(); }, {.redelivery = {.attempts = 3}});
+    auto s =
+        bus.subscribe(tick, [&](gossip::Context& context) { open = context.defer(); }, {.redelivery = {.attempts = 3}});
     bus.publish(tick);
     CHECK_FALSE(bus.drain(10s));
 
@@ -665,8 +688,7 @@ TEST_CASE("a failure that races with unsubscribe leaves no redelivery behind", "
         REQUIRE(bus.poll() == 1);
         std::atomic<bool> go{false};
         std::thread failing([&] {
-            while (!go) {
-            }
+            while (!go) {}
             open->fail(gossip::RetryableError{"at the same time"});
         });
         go = true;
@@ -714,7 +736,8 @@ TEST_CASE("more names than the registry remembers are still delivered", "[subscr
     auto all = bus.subscribe(gossip::Pattern{"name.*"}, [&](const gossip::Event&) { ++seen; });
     constexpr int names = 66'000;
     for (int i = 0; i < names; ++i) {
-        static_cast<void>(bus.publish_sync(gossip::Event{gossip::Topic<>{gossip::EventType{"name.n" + std::to_string(i)}}}));
+        static_cast<void>(
+            bus.publish_sync(gossip::Event{gossip::Topic<>{gossip::EventType{"name.n" + std::to_string(i)}}}));
     }
     CHECK(seen == names);
     all.unsubscribe();
