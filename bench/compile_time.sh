@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # What does it cost to compile gossip? examples/hello.cpp, which includes gossip/gossip.hpp and uses it, beside a
-# program that includes the standard headers that a hand-written bus needs and instantiates nothing. Both are compiled in turn;
-# the figures are medians of the compiler's processor time, which a busy machine blurs less than the time on the clock.
+# program that includes the standard headers that a hand-written bus needs and instantiates nothing.
+# Both are compiled in turn; the figures are medians of the compiler's processor time, which a busy machine blurs less
+# than the time on the clock.
 #
 #   bench/compile_time.sh [RUNS]        15 unless given; CXX names the compiler, g++ unless set
 set -euo pipefail

@@ -25,7 +25,6 @@
 
 #if defined(__x86_64__) || defined(__i386__)
 #include <cpuid.h>
-#include <x86intrin.h>
 #endif
 
 #if defined(__SANITIZE_THREAD__)
@@ -52,7 +51,7 @@ inline constexpr std::size_t cache_line = 64;
 /// Tells the processor that this thread is in a spin loop. Cost: about 25 ns on x86, nothing elsewhere.
 inline void cpu_pause() noexcept {
 #if defined(__x86_64__) || defined(__i386__)
-    _mm_pause();
+    __builtin_ia32_pause();
 #elif defined(__aarch64__)
     __asm__ __volatile__("yield");
 #endif
@@ -73,7 +72,7 @@ inline void prefetch_for_write(const void* address) noexcept {
 /// A counter that runs at one rate on all cores and never backwards; 0 for ever where there is none (see `has_ticks`).
 inline std::uint64_t ticks() noexcept {
 #if defined(__x86_64__) || defined(__i386__)
-    return __rdtsc();
+    return __builtin_ia32_rdtsc();
 #elif defined(__aarch64__)
     std::uint64_t value;
     __asm__ __volatile__("mrs %0, cntvct_el0" : "=r"(value));

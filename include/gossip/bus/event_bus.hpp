@@ -103,9 +103,10 @@ public:
     template <detail::event_data T>
     [[nodiscard]] PublishStatus try_publish(const Topic<T>& topic, std::type_identity_t<T>&& data,
                                             PublishOptions options = {}) {
-        static_assert(std::is_nothrow_move_constructible_v<T> || std::is_move_assignable_v<T>,
-                      "gossip: try_publish gives the data back when it is refused, so T must move without throwing, or be "
-                      "assignable");
+        static_assert(
+            std::is_nothrow_move_constructible_v<T> || std::is_move_assignable_v<T>,
+            "gossip: try_publish gives the data back when it is refused, so T must move without throwing, or be "
+            "assignable");
         Event event = with(make<T>(topic, std::move(data)), std::move(options));
         const PublishStatus status = try_publish(event);
         if (status != PublishStatus::accepted) {

@@ -74,6 +74,19 @@ public:
         }
         return (state & owner_mask) == me + 1;
     }
+    /// The same, but only while a worker that blocks by surprise would be noticed: there is a lookout, or nobody sleeps
+    /// (whoever lies down later finds somebody on duty, and becomes the lookout).
+    bool take_watched_duty(unsigned me) noexcept {
+        std::uint64_t state = state_.load(std::memory_order_relaxed); // relaxed: checked by the CAS
+        while ((state & owner_mask) == 0 && ((state & lookout_flag) != 0 || (state & sleepers_mask) == 0)) {
+            if (state_.compare_exchange_weak(state, state | (me + 1),
+                                             std::memory_order_seq_cst,    // [announced] then we look
+                                             std::memory_order_relaxed)) { // relaxed: a guess
+                return true;
+            }
+        }
+        return (state & owner_mask) == me + 1;
+    }
     /// Goes off duty. The caller then looks whether there is more to do, and if so wakes the next.
     void resign(unsigned me) noexcept { change_owner(me + 1, 0); }
 
@@ -295,6 +308,13 @@ private:
         state_.fetch_sub(one_sleeper, std::memory_order_seq_cst); // [announced] whoever gets up looks for work
         if (lookout_ == who) {
             stand_down();
+            if (!listed_.empty() &&
+                (state_.load(std::memory_order_relaxed) & owner_mask) != 0) { // relaxed: who goes off duty later looks
+                lookout_ = listed_.front();
+                seen_owner_ = 0;
+                state_.fetch_or(lookout_flag, std::memory_order_seq_cst); // [announced] runs are watched again
+                places_[lookout_].parker.unpark();
+            }
         }
         if (timekeeper_ == who) {
             timekeeper_ = listed_.empty() ? nobody : listed_.front();

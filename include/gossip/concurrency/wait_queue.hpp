@@ -31,11 +31,16 @@ public:
         Waiter() noexcept : parker_(detail::this_parker()) {}
         Waiter(const Waiter&) = delete;
         Waiter& operator=(const Waiter&) = delete;
-        ~Waiter() = default;
+        ~Waiter() {
+            if (queue_ != nullptr) {
+                queue_->leave(*this); // also where the wait has ended with an exception
+            }
+        }
 
     private:
         friend class WaitQueue;
         platform::Parker& parker_;
+        WaitQueue* queue_ = nullptr; // the one joined last
         Waiter* next_ = nullptr;
         bool queued_ = false;
     };
@@ -46,6 +51,7 @@ public:
         if (waiter.queued_) {
             return;
         }
+        waiter.queue_ = this;
         waiter.queued_ = true;
         waiter.next_ = nullptr;
         (last_ == nullptr ? first_ : last_->next_) = &waiter;

@@ -90,7 +90,7 @@ public:
         if (workers_ == 1) {
             return true;
         }
-        if (brief && lot_.watched() && (lot_.has_owner() || lot_.take_duty(worker))) {
+        if (brief && lot_.watched() && (lot_.has_owner() || lot_.take_watched_duty(worker))) {
             return true;
         }
         return false;

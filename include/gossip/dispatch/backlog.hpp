@@ -97,7 +97,7 @@ public:
         if (ring.closed()) {
             return false;
         }
-        auto node = std::make_unique<Spilled>(lane);
+        auto node = std::make_unique<Spilled>(lane, ring.tail(), ++spills_);
         bool waits = false;
         if (event.has_key()) {
             const auto [key, fresh] = hold(event);
@@ -175,6 +175,10 @@ public:
         return spilled_[lane].load(
             std::memory_order_seq_cst); // [ready] what was there before the caller's announcement
     }
+    /// The first ticket that was drawn after the first spilled event was accepted, or `none`.
+    [[nodiscard]] Ticket first_spilled(std::size_t lane) const noexcept {
+        return first_spilled_[lane].load(std::memory_order_acquire); // [ready] as of now; taking it decides
+    }
     [[nodiscard]] bool take_spilled(std::size_t lane, EventRing& ring, TakenEvent& into) noexcept {
         std::unique_ptr<Spilled> node;
         {
@@ -189,6 +193,7 @@ public:
                 here.last_spilled = nullptr;
                 ring.raise_gate();
             }
+            show_first_spilled(lane);
             spilled_[lane].fetch_sub(1, std::memory_order_seq_cst); // [ready] nobody needs to stay awake for it
             into.take(node->event());
         }
@@ -304,11 +309,14 @@ private:
         Link next = 0;
     };
     struct Spilled {
-        explicit Spilled(std::size_t its_lane) noexcept : lane(its_lane) {}
+        Spilled(std::size_t its_lane, Ticket tail, std::uint64_t number) noexcept
+            : lane(its_lane), before(tail), order(number) {}
         [[nodiscard]] Event* event() noexcept { return std::launder(reinterpret_cast<Event*>(storage)); }
         alignas(Event) unsigned char storage[sizeof(Event)];
         std::size_t lane;
-        Spilled* next = nullptr;
+        Ticket before; // the first ticket that was drawn after it was accepted
+        std::uint64_t order;
+        Spilled* next = nullptr; // in the order of acceptance
         Link behind = 0; // the next of its key
     };
     struct Lane {
@@ -389,10 +397,27 @@ private:
     }
     void queue_spilled(Spilled& spilled, EventRing& ring) noexcept {
         Lane& here = lanes_[spilled.lane];
-        (here.last_spilled == nullptr ? here.first_spilled : here.last_spilled->next) = &spilled;
-        here.last_spilled = &spilled;
+        // Most come last; one that has waited for its key takes its place among them.
+        Spilled** link = &here.first_spilled;
+        if (here.last_spilled != nullptr && here.last_spilled->order < spilled.order) {
+            link = &here.last_spilled->next;
+        }
+        while (*link != nullptr && (*link)->order < spilled.order) {
+            link = &(*link)->next;
+        }
+        spilled.next = *link;
+        *link = &spilled;
+        if (spilled.next == nullptr) {
+            here.last_spilled = &spilled;
+        }
         ring.lower_gate();
-        spilled_[spilled.lane].fetch_add(1, std::memory_order_seq_cst); // [ready] before the caller looks who sleeps
+        show_first_spilled(spilled.lane);
+        spilled_[spilled.lane].fetch_add(1, std::memory_order_seq_cst); // [ready] before somebody is woken for it
+    }
+    void show_first_spilled(std::size_t lane) noexcept {
+        const Spilled* const first = lanes_[lane].first_spilled;
+        first_spilled_[lane].store(first == nullptr ? none : first->before,
+                                   std::memory_order_release); // [ready] as of now; taking it decides
     }
     static void count(std::atomic<std::size_t>& counter, int by) noexcept {
         counter.fetch_add(static_cast<std::size_t>(by), std::memory_order_release); // [spilled] statistics
@@ -402,7 +427,9 @@ private:
     Keys keys_;
     std::array<Lane, priority_count> lanes_;
     std::array<std::atomic<Ticket>, priority_count> first_ready_{none, none, none, none};
+    std::array<std::atomic<Ticket>, priority_count> first_spilled_{none, none, none, none};
     std::array<std::atomic<std::size_t>, priority_count> spilled_{};
+    std::uint64_t spills_ = 0; // under mutex_
     std::array<std::atomic<std::uint64_t>, priority_count> parked_ever_{};
     std::atomic<std::size_t> parked_{0};
     std::atomic<std::uint64_t> spilled_ever_{0};

@@ -162,17 +162,16 @@ inline void Engine::finish_collected(Run& run) noexcept {
     Run::Collecting& to = run.open_ends_->collecting.front();
     const bool keyed = run.kind_ == Kind::event && run.event_.has_key();
     std::optional<Event> key;
+    if (keyed && !guard([&] { key.emplace(run.event_); })) { // shares its data, which is boxed; keeps the key for below
+        key.reset();
+    }
+    Collector::Item item{std::move(run.event_), nullptr, run.kind_, to.attempt};
     bool taken = false;
-    const Result added = guard([&] {
-        if (keyed) {
-            key.emplace(run.event_); // shares its data, which is boxed, and keeps the key for afterwards
-        }
-        Collector::Item item{std::move(run.event_), nullptr, run.kind_, to.attempt};
-        taken = to.collector->add(*this, run.seat_, *to.subscriber, std::move(item));
-        if (!taken) {
-            run.event_ = std::move(item.event); // NOLINT(bugprone-use-after-move): it is untouched then
-        }
-    });
+    const Result added =
+        guard([&] { taken = to.collector->add(*this, run.seat_, *to.subscriber, std::move(item)); });
+    if (!added || !taken) {
+        run.event_ = std::move(item.event); // NOLINT(bugprone-use-after-move): it is untouched then
+    }
     if (keyed) {
         let_go_of_key(key ? *key : run.event_);
     }

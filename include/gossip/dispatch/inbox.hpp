@@ -137,7 +137,7 @@ public:
             Ticket ticket = 0;
             const Ticket parked = backlog_.oldest(lane);
             if (parked > oldest ? runs_.take(holder, ticket) : holder == no_worker && claim_one(ring, ticket, parked)) {
-                take_out(ring, ticket, into);
+                take_out(lane, ring, ticket, into);
                 held_key = into->has_key();
                 return true;
             }
@@ -166,7 +166,7 @@ public:
                 runs_.keep(worker, claimed.first + 1, claimed.count - 1);
             }
         }
-        take_out(normal_, ticket, into);
+        take_out(normal, normal_, ticket, into);
         return true;
     }
 
@@ -176,7 +176,7 @@ public:
         if (!runs_.steal(worker, ticket)) {
             return false;
         }
-        take_out(normal_, ticket, into);
+        take_out(normal, normal_, ticket, into);
         return true;
     }
 
@@ -196,7 +196,7 @@ public:
             if ((lane == normal || (wanted & lane_bit(lane)) != 0) && take_from_lane(lane, worker, into, limits)) {
                 for (std::size_t lower = 0; lower < lane; ++lower) {
                     const bool waits =
-                        lower == normal ? normal_.pending() || has_run(worker) : (wanted & lane_bit(lower)) != 0;
+                        lower == normal ? lane_has_work(normal) || has_run(worker) : (wanted & lane_bit(lower)) != 0;
                     seat.skipped[lower] = waits ? static_cast<std::uint8_t>(seat.skipped[lower] + 1) : std::uint8_t{0};
                 }
                 seat.skipped[lane] = 0;
@@ -239,7 +239,11 @@ public:
         return runs_.any();
     }
     /// How many events of normal priority nobody has claimed.
-    [[nodiscard]] std::uint64_t unclaimed() const noexcept { return normal_.tail() - normal_.head(); }
+    [[nodiscard]] std::uint64_t unclaimed() const noexcept {
+        const Ticket head = normal_.head();
+        const Ticket tail = normal_.tail();
+        return tail > head ? tail - head : 0;
+    }
 
     /// How many events wait, about.
     [[nodiscard]] std::uint64_t waiting() const noexcept {
@@ -288,11 +292,14 @@ public:
             }
         }
         backlog_.await_spills();
-        room_.wake_all();
+        for (WaitQueue& line : room_) {
+            line.wake_all();
+        }
     }
     [[nodiscard]] bool closed() const noexcept { return normal_.closed(); }
 
-    [[nodiscard]] WaitQueue& room() noexcept { return room_; }
+    /// Where publishers wait for room in a lane.
+    [[nodiscard]] WaitQueue& room(std::size_t lane) noexcept { return room_[lane]; }
     /// Whether a good part of a lane is free; a hint.
     [[nodiscard]] bool roomy(std::size_t lane) noexcept {
         const EventRing& ring = ring_of(lane);
@@ -320,11 +327,11 @@ private:
     }
 
     /// Moves a begun event out of its slot, and gives the room to a publisher that waits for it.
-    void take_out(EventRing& ring, Ticket ticket, TakenEvent& into) noexcept {
+    void take_out(std::size_t lane, EventRing& ring, Ticket ticket, TakenEvent& into) noexcept {
         into.take(ring.address(ticket));
         ring.vacate(ticket);
-        if (room_.any()) [[unlikely]] { // [take] after the ticket was taken
-            room_.wake_one();
+        if (room_[lane].any()) [[unlikely]] { // [take] after the ticket was taken
+            room_[lane].wake_one();
         }
     }
 
@@ -343,26 +350,32 @@ private:
             if (lane == normal && worker != no_worker) {
                 next = runs_.first(worker, next);
             }
+            if (const Ticket spilled = backlog_.first_spilled(lane); spilled <= next && spilled <= ready) {
+                if (spilled != Backlog::none && backlog_.take_spilled(lane, *ring, into)) {
+                    look_for_publishers(lane);
+                    return true;
+                }
+            }
             next = next < limit ? next : limit;
             if (ready < next && backlog_.take_ready(lane, *ring, next, into)) {
-                look_for_publishers();
+                look_for_publishers(lane);
                 return true;
             }
             Ticket ticket = 0;
             if ((lane == normal && worker != no_worker && runs_.take(worker, ticket)) ||
                 claim_one(*ring, ticket, ready < limit ? ready : limit)) {
-                take_out(*ring, ticket, into);
+                take_out(lane, *ring, ticket, into);
                 return true;
             }
             if (backlog_.take_ready(lane, *ring, limit, into)) {
-                look_for_publishers();
+                look_for_publishers(lane);
                 return true;
             }
             if (lane == normal && steal(worker, into)) {
                 return true;
             }
             if (backlog_.spilled(lane) != 0 && backlog_.take_spilled(lane, *ring, into)) {
-                look_for_publishers();
+                look_for_publishers(lane);
                 return true;
             }
             lower(lane_bit(lane));
@@ -379,9 +392,9 @@ private:
         }
     }
 
-    void look_for_publishers() noexcept {
-        if (room_.any()) {
-            room_.wake_one();
+    void look_for_publishers(std::size_t lane) noexcept {
+        if (room_[lane].any()) {
+            room_[lane].wake_one();
         }
     }
 
@@ -427,7 +440,7 @@ private:
     alignas(platform::cache_line) std::atomic<std::uint32_t> attention_{0};
     alignas(platform::cache_line) EventRing normal_;
     ClaimedRuns runs_;
-    WaitQueue room_;
+    std::array<WaitQueue, priority_count> room_;
     Backlog backlog_;
     std::array<std::atomic<EventRing*>, priority_count> others_{};
     std::mutex lanes_mutex_; // makes and closes lanes

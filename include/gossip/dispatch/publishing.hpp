@@ -111,7 +111,7 @@ inline bool Engine::take_place(std::size_t lane, Event& event, EventRing::Refusa
 inline PublishStatus Engine::wait_for_room(Event& event, std::size_t lane) {
     constexpr unsigned paused_rounds = 4;
     constexpr unsigned rounds = 64;
-    WaitQueue& room = inbox_.room();
+    WaitQueue& room = inbox_.room(lane);
     struct InLine { // also where `offer` throws
         explicit InLine(WaitQueue& line) noexcept : queue(line) {}
         InLine(const InLine&) = delete;

@@ -240,6 +240,7 @@ inline bool Engine::shutdown(std::optional<std::chrono::nanoseconds> timeout) {
         complete_.store(true, std::memory_order_release); // [complete] the counters are final
     }
     SeatTable::stand_up(seat);
+    tell_drainers(); // those who drain beside us
     if (settings_.clock != nullptr) {
         settings_.clock->detach(*this);
     }

@@ -79,6 +79,8 @@ inline bool Engine::work(unsigned worker) {
         pool_.progressed(worker);
         if (!ahead) {
             pool_.leaving(worker);
+        } else if (done == 1) {
+            pool_.notify(); // the rest of the run could be seen by nobody until now
         }
         run_event(seat, scope.frame(), *event, Kind::event);
     }
@@ -174,7 +176,7 @@ inline bool Engine::run_task(Seat& seat) noexcept {
     std::unique_ptr<Task> task = tasks_.pop();
     if (task == nullptr) {
         inbox_.lower(Inbox::tasks_bit);
-        if (tasks_.size() != 0) {
+        if (tasks_.size() != 0 || giving_up()) {
             inbox_.raise(Inbox::tasks_bit);
         }
         return false;
@@ -270,7 +272,9 @@ inline std::size_t Engine::poll(std::size_t most) {
         const auto run_tasks = [&] {
             for (std::size_t left = tasks_.size(); left > 0 && may_go_on() && run_task(seat); --left) {}
         };
-        serve_timers();
+        if (may_go_on()) {
+            serve_timers();
+        }
         run_tasks();
         const std::array<Inbox::Ticket, priority_count> limits = inbox_.tails();
         const std::uint64_t waiting = inbox_.waiting();

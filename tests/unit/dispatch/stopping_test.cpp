@@ -388,7 +388,7 @@ TEST_CASE("whatever publish called accepted is in the report of the shutdown tha
 TEST_CASE("a publish_sync that races with shutdown has ended when shutdown returns, or is refused", "[stopping]") {
     const Bounded bounded("publish_sync against shutdown");
     int late = 0;
-    for (int round = 0; round < 1000; ++round) {
+    for (int round = 0; round < 300; ++round) {
         gossip::EventBus bus{gossip::Config{.workers = 0}};
         std::atomic<std::uint64_t> calls{0};
         std::atomic<bool> started{false};

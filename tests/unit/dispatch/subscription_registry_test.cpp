@@ -26,8 +26,9 @@ struct Owned {
 SubscriptionId add(SubscriptionRegistry& registry, std::vector<EventType> names, std::vector<Pattern> patterns = {},
                    int priority = 0, std::shared_ptr<int> token = nullptr) {
     const SubscriptionId id = registry.next_id();
-    registry.add(Ref<Subscriber>(new Subscriber(id, Processor(Owned{std::move(token)}), SubscribeOptions{.priority = priority})),
-                 std::move(names), std::move(patterns));
+    registry.add(
+        Ref<Subscriber>(new Subscriber(id, Processor(Owned{std::move(token)}), SubscribeOptions{.priority = priority})),
+        std::move(names), std::move(patterns));
     return id;
 }
 
@@ -144,7 +145,9 @@ TEST_CASE("readers see whole lists while others change them", "[subscription_reg
             Seat& seat = seats.sit_down();
             while (!stop) {
                 const ProcessorList* const list = registry.protect_other(seat, EventType{"a"});
-                strange += list == nullptr || list->entries.empty() || list->entries.front().subscriber->id.value() != 1 ? 1 : 0;
+                strange += list == nullptr || list->entries.empty() || list->entries.front().subscriber->id.value() != 1
+                               ? 1
+                               : 0;
                 for (std::size_t i = 0; list != nullptr && i < list->entries.size(); ++i) {
                     strange += list->entries[i].subscriber == list->owners[i].get() ? 0 : 1;
                 }
