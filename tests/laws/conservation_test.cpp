@@ -18,6 +18,8 @@
 #include <utility>
 #include <vector>
 
+namespace conservation_test {
+
 // Random programs over one bus. Whatever they do, what publish accepted ends once and is counted, keys keep their
 // order, an ended processor does not run, and the buffer holds no more than it may.
 
@@ -493,3 +495,5 @@ TEST_CASE("random programs on a manual clock: the counters add up after every st
         REQUIRE(bus.stats().abandoned == report.abandoned);
     }
 }
+
+} // namespace conservation_test

@@ -11,6 +11,8 @@
 #include <thread>
 #include <vector>
 
+namespace parking_schedule_test {
+
 // The shipped parking lot and worker pool over ShakenAtomic. A lost wake-up is a wait that does not end.
 
 namespace parking_schedule_test {
@@ -165,3 +167,5 @@ TEST_CASE("a wake-up comes to a lot whose sleepers lie down at that moment", "[p
     sleeper.join();
     CHECK(stuck == 0);
 }
+
+} // namespace parking_schedule_test

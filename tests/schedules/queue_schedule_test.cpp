@@ -17,11 +17,13 @@
 #include <utility>
 #include <vector>
 
+namespace queue_schedule_test {
+
 // Many threads over the shipped headers, with ShakenAtomic for std::atomic. Threads only count what went wrong; the
 // test's own thread asserts, since the test framework's assertions are for one thread. Their counters are relaxed, lest
 // they order what only the code under test may order: a missing edge would hide from the thread sanitizer.
 
-namespace {
+inline namespace parts {
 
 using gossip_test::ShakenAtomic;
 using gossip_test::thread_random;
@@ -129,7 +131,7 @@ std::size_t usable(Ring& ring) {
     return drawn == claimed ? drawn : 0;
 }
 
-} // namespace
+} // namespace parts
 
 TEST_CASE("every value pushed is popped once, and the capacity is never exceeded", "[mpmc_queue]") {
     GOSSIP_INFO_SEED();
@@ -453,3 +455,5 @@ TEST_CASE("a producer sees who announced its sleep, or the sleeper sees the tick
     }
     CHECK(missed == 0);
 }
+
+} // namespace queue_schedule_test

@@ -16,9 +16,13 @@
 namespace {
 
 thread_local constinit std::size_t allocations = 0;
+thread_local constinit int until_failure = -1;
 
 void* allocate(std::size_t size, std::size_t align) {
     ++allocations;
+    if (until_failure >= 0 && until_failure-- == 0) {
+        throw std::bad_alloc{};
+    }
     const std::size_t rounded = (size + align - 1) / align * align;
     void* const memory = align <= alignof(std::max_align_t) ? std::malloc(size == 0 ? 1 : size)
                                                             : std::aligned_alloc(align, rounded == 0 ? align : rounded);
@@ -39,6 +43,8 @@ void* allocate_or_null(std::size_t size, std::size_t align) noexcept {
 } // namespace
 
 std::size_t support::allocations_of_this_thread() noexcept { return allocations; }
+
+void support::fail_allocation_after(int successes) noexcept { until_failure = successes; }
 
 bool support::allocations_are_counted() noexcept {
     const std::size_t before = allocations;

@@ -32,10 +32,10 @@ public:
         if (event.data_if<T>() == nullptr) {
             return wrong_data<T>(event);
         }
-        if (context.host() == nullptr) {
-            return ProcessingError{"a batch collects on a bus only: this context belongs to none"};
+        if (!collect_in(context.host(), collector_)) {
+            return ProcessingError{"a batch collects what a bus gives to its processor: not outside of one, not on a helper's "
+                                   "thread, not inside of another batch"};
         }
-        collect_in(*context.host(), collector_);
         return {};
     }
 

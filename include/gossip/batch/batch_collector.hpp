@@ -74,9 +74,13 @@ concept answers_batch = (std::invocable<F&, Context&, Span> &&
                          is_batch_answer<std::invoke_result_t<F&, Context&, Span>>) ||
                         (std::invocable<F&, Span> && is_batch_answer<std::invoke_result_t<F&, Span>>);
 
-/// Tells the run that `host` belongs to that its event goes to this collector.
-inline void collect_in(ContextHost& host, const std::shared_ptr<Collector>& collector) {
-    static_cast<Run&>(host).collect(collector);
+/// Tells the run that `host` belongs to that its event goes to this collector; false if it is no run of a bus's worker.
+[[nodiscard]] inline bool collect_in(ContextHost* host, const std::shared_ptr<Collector>& collector) {
+    Run* const run = host == nullptr ? nullptr : host->run();
+    if (run != nullptr) {
+        run->collect(collector);
+    }
+    return run != nullptr;
 }
 
 /// What waits in a batch, and when it runs.
@@ -98,11 +102,11 @@ public:
             attach(lock, engine, subscriber);
         }
         while (!closed_ && waiting_.size() + running_items_ >= options_.size * 2 && running_by_ != this_thread() &&
-               !engine_->giving_up()) {
+               !engine_->giving_up() && subscriber.active.load(std::memory_order_acquire)) { // [running] ended meanwhile
             changed_.wait_for(lock,
                               std::chrono::milliseconds(10)); // awake now and then to see a shutdown out of patience
         }
-        if (closed_) {
+        if (closed_ || !subscriber.active.load(std::memory_order_acquire)) { // [running] ended: not called any more
             return false;
         }
         waiting_.push_back(std::move(item.event), Mark{item.part, item.attempt, item.kind});
@@ -110,7 +114,7 @@ public:
             first_at_ns_ = options_.period.count() == 0 ? 0 : engine_->now();
         }
         if (waiting_.size() >= options_.size || options_.period.count() == 0) {
-            if (running_by_ == nullptr) {
+            if (running_by_ == nullptr && !engine_->giving_up()) {
                 run(lock, seat, 1);
             }
         } else if (waiting_.size() == 1) {
@@ -131,16 +135,21 @@ public:
         return true;
     }
 
-    void finish(Seat& seat) noexcept override {
+    void finish(Seat& seat, bool may_wait) noexcept override {
+        Ref<Subscriber> released; // after the lock: it may be the last, and destroys the processor
         std::unique_lock lock(mutex_);
-        while (running_by_ != nullptr && running_by_ != this_thread()) {
+        closed_ = true; // a run that goes on takes what is left
+        while (may_wait && running_by_ != nullptr && running_by_ != this_thread()) {
             changed_.wait(lock);
         }
-        closed_ = true;
-        if (running_by_ == nullptr && waiting_.size() != 0) {
-            run(lock, seat, 0);
+        if (running_by_ == nullptr) {
+            if (waiting_.size() != 0) {
+                run(lock, seat, 0);
+            }
+            std::swap(released, subscriber_);
         }
-        changed_.notify_all(); // ended from inside its own run: that one goes on with what is left
+        changed_.notify_all();
+        lock.unlock();
     }
 
     void give_up(Seat& seat) noexcept override {
@@ -270,8 +279,9 @@ private:
             lock.lock();
             running_items_ = 0;
             changed_.notify_all();
-        } while (waiting_.size() >= options_.size ||
-                 (waiting_.size() != 0 && (flush_wanted_ || closed_ || options_.period.count() == 0)));
+        } while (!engine_->giving_up() &&
+                 (waiting_.size() >= options_.size ||
+                  (waiting_.size() != 0 && (flush_wanted_ || closed_ || options_.period.count() == 0))));
         running_by_ = nullptr;
         spare_.swap(batch);
         if (waiting_.size() != 0) {

@@ -136,6 +136,10 @@ private:
         Atom<std::uint64_t> steps{0};
     };
 
+    // Whether the source calls `attend` and `leaving`, which it says with `static constexpr bool attends_itself = true`.
+    // For any other the worker goes off duty before each item.
+    static constexpr bool attends_itself = requires { requires Source::attends_itself; };
+
     // How long the worker on duty goes on looking before it sleeps: some 25 µs when nobody else wants the processor.
     // Short pauses first, as the next item is often only nanoseconds away; then yields, for those who are to bring it.
     static constexpr unsigned paused_rounds = 6;
@@ -144,6 +148,11 @@ private:
     void run(unsigned worker) {
         unsigned round = 0;
         while (!stopping_.load(std::memory_order_relaxed)) { // relaxed: asked again after every sleep
+            if constexpr (!attends_itself) {
+                if (lot_.on_duty(worker) && source_.has_work()) {
+                    leaving(worker); // we can't know how long it will take
+                }
+            }
             if (source_.work(worker)) {
                 round = 0;
                 continue;

@@ -16,6 +16,8 @@ namespace gossip {
 
 namespace detail {
 
+class Run;
+
 /// What a context asks of whoever runs the processor.
 class ContextHost {
 public:
@@ -29,6 +31,8 @@ public:
     [[nodiscard]] virtual std::stop_token stop_token() const = 0;
     [[nodiscard]] virtual bool stop_requested() const noexcept = 0;
     [[nodiscard]] virtual Clock* clock() const noexcept = 0; // null: the operating system's
+    /// The event's run on a bus that may be collected by a batch; null for every other host.
+    [[nodiscard]] virtual Run* run() noexcept { return nullptr; }
 
 protected:
     ContextHost() = default;

@@ -317,7 +317,7 @@ private:
         Ticket before; // the first ticket that was drawn after it was accepted
         std::uint64_t order;
         Spilled* next = nullptr; // in the order of acceptance
-        Link behind = 0; // the next of its key
+        Link behind = 0;         // the next of its key
     };
     struct Lane {
         std::vector<Waiting> slots; // one for each slot of the ring, made with the first keyed event

@@ -167,8 +167,7 @@ inline void Engine::finish_collected(Run& run) noexcept {
     }
     Collector::Item item{std::move(run.event_), nullptr, run.kind_, to.attempt};
     bool taken = false;
-    const Result added =
-        guard([&] { taken = to.collector->add(*this, run.seat_, *to.subscriber, std::move(item)); });
+    const Result added = guard([&] { taken = to.collector->add(*this, run.seat_, *to.subscriber, std::move(item)); });
     if (!added || !taken) {
         run.event_ = std::move(item.event); // NOLINT(bugprone-use-after-move): it is untouched then
     }
@@ -191,12 +190,17 @@ inline void Engine::finish_slowly(Run& run, SyncOutcome* outcome) noexcept {
     Run::OpenEnds& open = run.open_ends_ == nullptr ? nothing : *run.open_ends_;
     if (run.settlement_ == nullptr && run.failed_without_memory_ == nullptr && open.failed.empty() &&
         open.collecting.size() == 1) {
+        run.seat_.current.store(&run.seat_, std::memory_order_release); // [running] all have returned
+        tell_enders();
         finish_collected(run);
         return;
     }
     Seat& seat = run.seat_;
     const bool keyed = run.kind_ == Kind::event && run.event_.has_key();
+    seat.current.store(&seat, std::memory_order_release); // [running] all have returned; the event has not ended
+    tell_enders();
     // Several have a share: each is an open end of a settlement, if only until they are looked at below.
+    bool failed_without_memory = false;
     std::vector<Failure> final;
     const auto fail_for_good = [&](Subscriber& subscriber, const Error& error) {
         if (outcome != nullptr) {
@@ -204,8 +208,10 @@ inline void Engine::finish_slowly(Run& run, SyncOutcome* outcome) noexcept {
         }
         if (run.settlement_ != nullptr) {
             run.settlement_->add_failure(subscriber, run.attempt_, error);
-        } else {
-            final.push_back(Failure{error, subscriber.id, subscriber.options.name, run.attempt_});
+        } else if (!succeeds([&] {
+                       final.push_back(Failure{error, subscriber.id, subscriber.options.name, run.attempt_});
+                   })) {
+            failed_without_memory = true;
         }
     };
     if (run.failed_without_memory_ != nullptr) {
@@ -260,6 +266,16 @@ inline void Engine::finish_slowly(Run& run, SyncOutcome* outcome) noexcept {
     if (keyed) {
         let_go_of_key(run.event_);
     }
+    if (final.empty() && failed_without_memory) {
+        report(errors::out_of_memory, run.event_, {}, {}, run.kind_ == Kind::letter);
+        if (run.kind_ == Kind::letter) {
+            seat.ledger.add(Tally::dead_letters_failed);
+            open_letters_.fetch_sub(1, std::memory_order_seq_cst); // [letters] after its counter
+        } else {
+            seat.ledger.add(Tally::failed);
+        }
+        return;
+    }
     end(seat, run.event_, run.kind_, final, run.begun_ns_);
 }
 
@@ -305,7 +321,10 @@ inline void Engine::run_part(Seat& seat, Settlement::Part& part, bool has_turn) 
         result = part.last; // its attempts end with the subscription
         --part.attempt;
     }
-    for (Run::Collecting& to : run.open_ends().collecting) {
+    Run::OpenEnds nothing;
+    for (Run::Collecting& to : run.open_ends_ == nullptr ? nothing.collecting : run.open_ends_->collecting) {
+        seat.current.store(&seat, std::memory_order_release); // [running] the processor has returned; the event has not ended
+        tell_enders();
         Settlement::Part* collected = nullptr;
         bool taken = false;
         const Result added = guard([&] {
@@ -320,12 +339,13 @@ inline void Engine::run_part(Seat& seat, Settlement::Part& part, bool has_turn) 
             home.close(seat, false);
         }
     }
-    seat.current.store(nullptr, std::memory_order_release); // [running] it has returned
+    seat.current.store(&seat, std::memory_order_release); // [running] it has returned; the event is being ended
     if (has_turn) {
         hand_on(*subscriber);
     }
     home.settle(seat, part, std::move(result));
     --own;
+    seat.current.store(nullptr, std::memory_order_release); // [running] over
     tell_enders();
 }
 

@@ -221,6 +221,7 @@ public:
     }
 
     // What the worker pool asks.
+    static constexpr bool attends_itself = true;
     bool work(unsigned worker);
     [[nodiscard]] bool has_work() const noexcept { return inbox_.has_work() || tasks_.size() != 0; }
     [[nodiscard]] std::int64_t until_due() const noexcept;
@@ -278,6 +279,8 @@ private:
 
     [[nodiscard]] bool is_quiet(std::uint64_t own_events, std::uint64_t own_letters) const noexcept;
     [[nodiscard]] bool somebody_runs() const noexcept;
+    bool end_subscription(SubscriptionId id, Seat& seat) noexcept;
+    void abandon_open(Seat& seat) noexcept;
     void give_up_everything(Seat& seat) noexcept;
     bool end_redeliveries(Seat& seat) noexcept;
     bool await_end_of_runs(const Subscriber& subscriber) noexcept;

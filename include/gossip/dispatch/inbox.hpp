@@ -5,6 +5,7 @@
 #include <gossip/core/event_access.hpp>
 #include <gossip/dispatch/backlog.hpp>
 #include <gossip/dispatch/claimed_runs.hpp>
+#include <gossip/dispatch/lanes.hpp>
 #include <gossip/dispatch/seat.hpp>
 #include <gossip/platform.hpp>
 
@@ -12,8 +13,6 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
-#include <mutex>
 #include <new>
 #include <thread>
 #include <utility>
@@ -32,7 +31,6 @@ namespace detail {
 // Edges: those of gossip/dispatch/claimed_runs.hpp, and these; each name stands at both of its ends in the code
 //   [attention]  a ticket or an entry of the backlog (seq_cst), followed by the look at the bit, is ordered with the
 //                bit's clearing (seq_cst), followed by another look at the lane: at least one sees the other
-//   [lane]       a lane's publication (release)  happens before  its users' load(acquire)
 
 /// The bounded buffer between publishers and workers: a ring for each priority, the backlog of what waits for a key,
 /// and the runs that workers have claimed and not begun.
@@ -50,7 +48,7 @@ public:
     using Ticket = EventRing::Ticket;
     using Refusal = EventRing::Refusal;
 
-    static constexpr std::size_t normal = static_cast<std::size_t>(Priority::normal);
+    static constexpr std::size_t normal = Lanes::normal;
     /// A lane that has waited while this many events of higher priority were begun by one worker gets the next turn.
     static constexpr std::uint8_t patience = 16;
     static constexpr std::uint32_t longest_run = 32;
@@ -61,7 +59,7 @@ public:
     static constexpr std::uint32_t enders_bit = 1U << 9;
 
     Inbox(std::size_t capacity, unsigned workers)
-        : capacity_(EventRing::round_up(capacity)), normal_(capacity_), runs_(workers) {}
+        : capacity_(EventRing::round_up(capacity)), lanes_(capacity_), runs_(workers) {}
     Inbox(const Inbox&) = delete;
     Inbox& operator=(const Inbox&) = delete;
     ~Inbox() {
@@ -77,10 +75,10 @@ public:
     template <class Build>
     [[nodiscard]] Refusal offer_plain(Build&& build) noexcept {
         Ticket ticket = 0;
-        const Refusal refusal = normal_.reserve(ticket);
+        const Refusal refusal = lanes_.plain().reserve(ticket);
         if (refusal == Refusal::none) [[likely]] {
-            build(normal_.storage(ticket));
-            normal_.commit(ticket);
+            build(lanes_.plain().storage(ticket));
+            lanes_.plain().commit(ticket);
         }
         return refusal;
     }
@@ -88,7 +86,7 @@ public:
     /// Any event. Moves from it only if it is accepted. May throw std::bad_alloc, and leaves it with the caller then.
     [[nodiscard]] Refusal offer(Event& event) {
         const auto lane = static_cast<std::size_t>(event.priority());
-        EventRing& ring = ring_of(lane);
+        EventRing& ring = lanes_.of(lane);
         Refusal refusal = Refusal::none;
         if (event.has_key()) {
             EventAccess::box_data(event);
@@ -111,7 +109,7 @@ public:
     [[nodiscard]] bool spill(Event& event) {
         EventAccess::box_data(event);
         const auto lane = static_cast<std::size_t>(event.priority());
-        const bool accepted = backlog_.spill(lane, ring_of(lane), event);
+        const bool accepted = backlog_.spill(lane, lanes_.of(lane), event);
         if (accepted) {
             raise(lane_bit(lane));
         }
@@ -120,7 +118,7 @@ public:
 
     /// Lets go of the event's key. True if another event may run now.
     bool pass_key_on(const Event& event) noexcept {
-        const int lane = backlog_.pass_on(event, rings());
+        const int lane = backlog_.pass_on(event, lanes_.all());
         if (lane < 0) {
             return false;
         }
@@ -130,7 +128,7 @@ public:
 
     /// Takes the oldest event of a lane that has not begun out of the buffer. `held_key`: its key must be passed on.
     [[nodiscard]] bool drop_oldest(std::size_t lane, TakenEvent& into, bool& held_key) noexcept {
-        EventRing& ring = ring_of(lane);
+        EventRing& ring = lanes_.of(lane);
         for (int tries = 0; tries < 1'000; ++tries) {
             Ticket oldest = Backlog::none; // of those that are in runs: all of them are older than those in line
             const unsigned holder = lane == normal ? runs_.holder_of_oldest(oldest) : no_worker;
@@ -157,7 +155,7 @@ public:
     [[nodiscard]] bool take_plain(unsigned worker, std::uint32_t most, TakenEvent& into) noexcept {
         Ticket ticket = 0;
         if (!runs_.take(worker, ticket)) {
-            const EventRing::Run claimed = normal_.claim(most);
+            const EventRing::Run claimed = lanes_.plain().claim(most);
             if (claimed.count == 0) {
                 return false;
             }
@@ -166,7 +164,7 @@ public:
                 runs_.keep(worker, claimed.first + 1, claimed.count - 1);
             }
         }
-        take_out(normal, normal_, ticket, into);
+        take_out(normal, lanes_.plain(), ticket, into);
         return true;
     }
 
@@ -176,7 +174,7 @@ public:
         if (!runs_.steal(worker, ticket)) {
             return false;
         }
-        take_out(normal, normal_, ticket, into);
+        take_out(normal, lanes_.plain(), ticket, into);
         return true;
     }
 
@@ -213,7 +211,7 @@ public:
                 return true;
             }
         }
-        return backlog_.take_parked(rings(), into);
+        return backlog_.take_parked(lanes_.all(), into);
     }
 
     [[nodiscard]] std::uint32_t attention() const noexcept {
@@ -238,10 +236,19 @@ public:
         }
         return runs_.any();
     }
+    /// Whether some ticket has been drawn that nobody has claimed, committed or not.
+    [[nodiscard]] bool pending() const noexcept {
+        for (std::size_t lane = 0; lane < priority_count; ++lane) {
+            if (const EventRing* const ring = lanes_.known(lane); ring != nullptr && ring->pending()) {
+                return true;
+            }
+        }
+        return false;
+    }
     /// How many events of normal priority nobody has claimed.
     [[nodiscard]] std::uint64_t unclaimed() const noexcept {
-        const Ticket head = normal_.head();
-        const Ticket tail = normal_.tail();
+        const Ticket head = lanes_.plain().head();
+        const Ticket tail = lanes_.plain().tail();
         return tail > head ? tail - head : 0;
     }
 
@@ -249,7 +256,8 @@ public:
     [[nodiscard]] std::uint64_t waiting() const noexcept {
         std::uint64_t sum = backlog_.parked();
         for (std::size_t lane = 0; lane < priority_count; ++lane) {
-            if (const EventRing* const ring = known_ring(lane)) { // in line: drawn, less claimed, less without a value
+            if (const EventRing* const ring = lanes_.known(lane)) {
+                // In line: drawn, less claimed, less without a value.
                 const std::uint64_t gone = ring->head() - ring->passed_over() + backlog_.parked_ever(lane);
                 const std::uint64_t drawn = ring->tail() - ring->stepped_over();
                 sum += drawn > gone ? drawn - gone : 0;
@@ -258,58 +266,36 @@ public:
         }
         return sum + runs_.size();
     }
-    [[nodiscard]] std::array<Ticket, priority_count> tails() const noexcept {
-        std::array<Ticket, priority_count> all{};
-        for (std::size_t lane = 0; lane < priority_count; ++lane) {
-            if (const EventRing* const ring = known_ring(lane)) {
-                all[lane] = ring->tail();
-            }
-        }
-        return all;
-    }
+    [[nodiscard]] std::array<Ticket, priority_count> tails() const noexcept { return lanes_.tails(); }
 
     /// Events that have been accepted here, ever.
     [[nodiscard]] std::uint64_t accepted() const noexcept {
-        std::uint64_t sum = backlog_.spilled_ever();
-        for (std::size_t lane = 0; lane < priority_count; ++lane) {
-            if (const EventRing* const ring = known_ring(lane)) {
-                const std::uint64_t over = ring->stepped_over();
-                sum += ring->tail() - over;
-            }
-        }
-        return sum;
+        const std::uint64_t spilled = backlog_.spilled_ever();
+        return spilled + lanes_.drawn();
     }
     [[nodiscard]] std::uint64_t spilled_ever() const noexcept { return backlog_.spilled_ever(); }
 
     void close() noexcept {
-        {
-            const std::lock_guard lock(lanes_mutex_);
-            closed_ = true;
-            for (EventRing* const ring : rings()) {
-                if (ring != nullptr) {
-                    ring->close();
-                }
-            }
-        }
+        lanes_.close();
         backlog_.await_spills();
         for (WaitQueue& line : room_) {
             line.wake_all();
         }
     }
-    [[nodiscard]] bool closed() const noexcept { return normal_.closed(); }
+    [[nodiscard]] bool closed() const noexcept { return lanes_.plain().closed(); }
 
     /// Where publishers wait for room in a lane.
     [[nodiscard]] WaitQueue& room(std::size_t lane) noexcept { return room_[lane]; }
     /// Whether a good part of a lane is free; a hint.
     [[nodiscard]] bool roomy(std::size_t lane) noexcept {
-        const EventRing& ring = ring_of(lane);
+        const EventRing& ring = lanes_.of(lane);
         const Ticket head = ring.head();
         const Ticket tail = ring.tail();
         return ring.closed() || tail <= head || tail - head <= capacity_ - capacity_ / 4;
     }
     /// Whether a publisher may sleep: its lane is full, and no event of it is just being begun.
     [[nodiscard]] bool really_full(std::size_t lane) noexcept {
-        EventRing& ring = ring_of(lane);
+        EventRing& ring = lanes_.of(lane);
         if (ring.closed()) {
             return false;
         }
@@ -337,7 +323,7 @@ private:
 
     bool take_from_lane(std::size_t lane, unsigned worker, TakenEvent& into,
                         const std::array<Ticket, priority_count>* limits) noexcept {
-        EventRing* const ring = known_ring(lane);
+        EventRing* const ring = lanes_.known(lane);
         if (ring == nullptr) {
             return false;
         }
@@ -399,7 +385,7 @@ private:
     }
 
     [[nodiscard]] bool lane_has_work(std::size_t lane) const noexcept {
-        const EventRing* const ring = known_ring(lane);
+        const EventRing* const ring = lanes_.known(lane);
         return ring != nullptr &&
                (ring->pending() || backlog_.first_ready(lane) != Backlog::none || backlog_.spilled(lane) != 0);
     }
@@ -411,41 +397,12 @@ private:
         return ring.in_the_way(blocking) && ring.claimed(blocking) && !runs_.holds(blocking);
     }
 
-    [[nodiscard]] EventRing* known_ring(std::size_t lane) noexcept {
-        return lane == normal ? &normal_ : others_[lane].load(std::memory_order_acquire); // [lane] the ring is built
-    }
-    [[nodiscard]] const EventRing* known_ring(std::size_t lane) const noexcept {
-        return lane == normal ? &normal_ : others_[lane].load(std::memory_order_acquire); // [lane] the ring is built
-    }
-    [[nodiscard]] std::array<EventRing*, priority_count> rings() noexcept {
-        return {known_ring(0), known_ring(1), known_ring(2), known_ring(3)};
-    }
-    /// The ring of a lane; those besides the normal one are made when they are first used.
-    EventRing& ring_of(std::size_t lane) {
-        if (EventRing* const ring = known_ring(lane)) [[likely]] {
-            return *ring;
-        }
-        const std::lock_guard lock(lanes_mutex_);
-        if (owners_[lane] == nullptr) {
-            owners_[lane] = std::make_unique<EventRing>(capacity_);
-            if (closed_) {
-                owners_[lane]->close();
-            }
-            others_[lane].store(owners_[lane].get(), std::memory_order_release); // [lane] built, and closed if all are
-        }
-        return *owners_[lane];
-    }
-
     const std::size_t capacity_;
     alignas(platform::cache_line) std::atomic<std::uint32_t> attention_{0};
-    alignas(platform::cache_line) EventRing normal_;
+    Lanes lanes_;
     ClaimedRuns runs_;
     std::array<WaitQueue, priority_count> room_;
     Backlog backlog_;
-    std::array<std::atomic<EventRing*>, priority_count> others_{};
-    std::mutex lanes_mutex_; // makes and closes lanes
-    std::array<std::unique_ptr<EventRing>, priority_count> owners_;
-    bool closed_ = false;
 };
 
 } // namespace detail

@@ -4,10 +4,11 @@
 #include <gossip/core/deferral.hpp>
 #include <gossip/core/error.hpp>
 #include <gossip/core/guard.hpp>
-#include <gossip/dispatch/engine.hpp>
+#include <gossip/dispatch/settlement.hpp>
 
 #include <cstdint>
 #include <memory>
+#include <stop_token>
 #include <utility>
 #include <vector>
 
@@ -19,13 +20,18 @@ public:
     Run(Engine& engine, Seat& seat, Event& event, Kind kind) noexcept
         : engine_(engine), seat_(seat), event_(event), kind_(kind) {}
 
-    Deferral defer() override { return make_deferral(true); }
-    [[nodiscard]] std::shared_ptr<void> stop_at(std::int64_t due_ns, std::stop_source source) override {
-        return engine_.stop_at(due_ns, std::move(source));
+    Deferral defer() override {
+        if (subscriber_ == nullptr) {
+            throw ProcessingError{"a batch is one run of many events: none of them can be deferred"};
+        }
+        return make_deferral(true);
     }
-    [[nodiscard]] std::stop_token stop_token() const override { return engine_.stop_token_; }
-    [[nodiscard]] bool stop_requested() const noexcept override { return engine_.stop_token_.stop_requested(); }
-    [[nodiscard]] Clock* clock() const noexcept override { return engine_.settings_.clock; }
+    [[nodiscard]] Run* run() noexcept override { return subscriber_ == nullptr ? nullptr : this; }
+    // Below, where the engine is known.
+    [[nodiscard]] inline std::shared_ptr<void> stop_at(std::int64_t due_ns, std::stop_source source) override;
+    [[nodiscard]] inline std::stop_token stop_token() const override;
+    [[nodiscard]] inline bool stop_requested() const noexcept override;
+    [[nodiscard]] inline Clock* clock() const noexcept override;
 
     /// The running processor is a batch: the event goes to `collector` when all processors have run.
     void collect(std::shared_ptr<Collector> collector) {
@@ -69,14 +75,7 @@ private:
         return Deferral(home, &home.open(*subscriber_, attempt_, holds_key));
     }
     /// The settlement of this event; made with a copy of it, as its processors are still looking at the original.
-    Settlement& settle_later() {
-        if (settlement_ == nullptr) {
-            begun_ns_ = engine_.stamp();
-            settlement_ = new Settlement(engine_.shared_from_this(), event_, kind_, begun_ns_);
-            engine_.link(*settlement_);
-        }
-        return *settlement_;
-    }
+    inline Settlement& settle_later();
 
     Engine& engine_;
     Seat& seat_;
@@ -89,5 +88,27 @@ private:
     std::unique_ptr<OpenEnds> open_ends_;
     Subscriber* failed_without_memory_ = nullptr;
 };
+
+} // namespace gossip::detail
+
+#include <gossip/dispatch/engine.hpp> // it knows runs by the class above
+
+namespace gossip::detail {
+
+inline std::shared_ptr<void> Run::stop_at(std::int64_t due_ns, std::stop_source source) {
+    return engine_.stop_at(due_ns, std::move(source));
+}
+inline std::stop_token Run::stop_token() const { return engine_.stop_token_; }
+inline bool Run::stop_requested() const noexcept { return engine_.stop_token_.stop_requested(); }
+inline Clock* Run::clock() const noexcept { return engine_.settings_.clock; }
+
+inline Settlement& Run::settle_later() {
+    if (settlement_ == nullptr) {
+        begun_ns_ = engine_.stamp();
+        settlement_ = new Settlement(engine_.shared_from_this(), event_, kind_, begun_ns_);
+        engine_.link(*settlement_);
+    }
+    return *settlement_;
+}
 
 } // namespace gossip::detail

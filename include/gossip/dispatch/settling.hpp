@@ -221,6 +221,9 @@ inline void Engine::settle_item(Seat& seat, Event& event, Settlement::Part* shar
             failures.back().name = subscriber.options.name;
         });
     }
+    if (kind == Kind::sync && !failures.empty()) {
+        report(failures.front().error, event, subscriber.id, failures.front().name, false); // its caller has gone
+    }
     end(seat, event, kind, failures, 0);
 }
 

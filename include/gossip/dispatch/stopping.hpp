@@ -5,6 +5,7 @@
 #include <gossip/dispatch/engine.hpp>
 
 #include <chrono>
+#include <thread>
 
 namespace gossip::detail {
 
@@ -70,12 +71,15 @@ inline bool Engine::drain(std::chrono::nanoseconds timeout) {
     const Patience patience(timeout);
     std::uint64_t events = 0;
     std::uint64_t letters = 0;
+    int depth = 0;
     for (const Frame* frame = innermost; frame != nullptr; frame = frame->outer) {
         if (frame->engine == this) {
+            ++depth;
             events += frame->events;
             letters += frame->letters;
         }
     }
+    constexpr int deepest = 64;
     WaitQueue::Waiter waiter;
     bool quiet = false;
     for (;;) {
@@ -85,6 +89,9 @@ inline bool Engine::drain(std::chrono::nanoseconds timeout) {
         quiet = !(pumped_ && (until_due() == 0 || tasks_.size() != 0)) && is_quiet(events, letters);
         if (quiet || patience.over()) {
             break;
+        }
+        if (pumped_ && depth > deepest) {
+            break; // called from one of its own events, again and again: the stack has an end
         }
         if (pumped_) {
             if (pump()) {
@@ -126,18 +133,8 @@ inline bool Engine::end_redeliveries(Seat& seat) noexcept {
     return any;
 }
 
-/// Past the deadline: all that has not begun, and all whose end is open, is abandoned. The workers have been joined.
-inline void Engine::give_up_everything(Seat& seat) noexcept {
-    TakenEvent event;
-    while (inbox_.take_any(event)) {
-        abandon(seat, *event, Kind::event);
-        event.reset();
-    }
-    for (const Ref<Subscriber>& member : registry_.members()) {
-        for (const std::shared_ptr<Collector>& collector : member->end_collecting()) {
-            collector->give_up(seat);
-        }
-    }
+/// All events whose end is open end here: abandoned.
+inline void Engine::abandon_open(Seat& seat) noexcept {
     for (;;) { // each open end is still held by somebody, who frees the block; its event ends here
         Settlement* open = nullptr;
         {
@@ -152,7 +149,28 @@ inline void Engine::give_up_everything(Seat& seat) noexcept {
             }
         }
     }
-    static_cast<void>(end_redeliveries(seat));
+}
+
+/// Past the deadline: all that has not begun, and all whose end is open, is abandoned. The workers have been joined.
+inline void Engine::give_up_everything(Seat& seat) noexcept {
+    TakenEvent event;
+    for (;;) {
+        while (inbox_.take_any(event)) {
+            abandon(seat, *event, Kind::event);
+            event.reset();
+        }
+        if (!inbox_.pending()) {
+            break;
+        }
+        std::this_thread::yield(); // a publisher is between its ticket and its event: intake is closed, it is the last
+    }
+    abandon_open(seat);
+    for (const Ref<Subscriber>& member : registry_.members()) {
+        for (const std::shared_ptr<Collector>& collector : member->end_collecting()) {
+            collector->give_up(seat);
+        }
+    }
+    end_redeliveries(seat);
     while (const std::unique_ptr<Task> task = tasks_.pop()) {
         task->give_up(*this, seat);
     }
@@ -236,6 +254,13 @@ inline bool Engine::shutdown(std::optional<std::chrono::nanoseconds> timeout) {
             give_up_everything(seat);
             await_others(); // an end that came just before ours is being counted
         }
+        succeeds([&] { // without memory for it they end with their subscriptions
+            for (const Ref<Subscriber>& member : registry_.members()) {
+                for (const std::shared_ptr<Collector>& collector : member->end_collecting()) {
+                    collector->finish(seat, true);
+                }
+            }
+        });
         stop_.request_stop();
         complete_.store(true, std::memory_order_release); // [complete] the counters are final
     }

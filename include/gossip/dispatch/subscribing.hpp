@@ -22,16 +22,25 @@ inline SubscriptionId Engine::subscribe(Processor processor, SubscribeOptions op
 }
 
 inline bool Engine::unsubscribe(SubscriptionId id) noexcept {
+    Seat& seat = seats_.sit_down();
+    seat.current.store(&seat, std::memory_order_release); // [running] a shutdown waits for what is taken out of its sight
+    const bool ended = end_subscription(id, seat);
+    seat.current.store(nullptr, std::memory_order_release); // [running] over
+    SeatTable::stand_up(seat);
+    succeeds([&] { registry_.collect(seats_); });
+    tell_drainers();
+    return ended;
+}
+
+inline bool Engine::end_subscription(SubscriptionId id, Seat& seat) noexcept {
     Ref<Subscriber> gone;
-    if (!guard([&] { gone = registry_.remove(id); })) {
+    if (!succeeds([&] { gone = registry_.remove(id); })) {
         return false;
     }
     if (!gone) {
         gone = registry_.ending(id);
         if (gone) { // ended by somebody else, or by itself: its runs are waited for all the same
             await_end_of_runs(*gone);
-            gone = {};
-            succeeds([&] { registry_.collect(seats_); });
         }
         return false;
     }
@@ -39,12 +48,11 @@ inline bool Engine::unsubscribe(SubscriptionId id) noexcept {
     const bool inside_itself = runs_on_this_thread(*this, *gone, nullptr);
     const bool nobody_left = await_end_of_runs(*gone);
 
-    Seat& seat = seats_.sit_down();
     {
         FrameScope scope(this, seat);
         // What its batches have collected is run here, what waits to be delivered again is over.
         for (const std::shared_ptr<Collector>& collector : gone->end_collecting()) {
-            collector->finish(seat);
+            collector->finish(seat, nobody_left);
         }
         const auto its_own = [&](const std::unique_ptr<Task>& waiting) { return waiting->belongs_to(*gone); };
         succeeds([&] {
@@ -67,13 +75,9 @@ inline bool Engine::unsubscribe(SubscriptionId id) noexcept {
             }
         }
     }
-    SeatTable::stand_up(seat);
     if (nobody_left && !inside_itself) {
         gone->processor.reset(); // nobody is in it, and nobody will be
     }
-    gone = {};
-    succeeds([&] { registry_.collect(seats_); });
-    tell_drainers();
     return true;
 }
 

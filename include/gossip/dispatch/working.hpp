@@ -40,7 +40,7 @@ inline Engine::Engine(EngineSettings settings)
 }
 
 inline Engine::~Engine() {
-    if (settings_.clock != nullptr) {
+    if (settings_.clock != nullptr && !complete()) { // shutdown has done it: by now the clock may be gone
         settings_.clock->detach(*this);
     }
 }

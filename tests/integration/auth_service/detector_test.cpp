@@ -4,6 +4,8 @@
 
 #include <chrono>
 
+namespace detector_test {
+
 using namespace std::chrono_literals;
 using auth::Detector;
 using auth::Time;
@@ -43,3 +45,5 @@ TEST_CASE("a clock that was set back does not hide failures", "[auth_service]") 
     CHECK_FALSE(detector.failure("192.0.2.1", Time{0s}));
     CHECK(detector.failure("192.0.2.1", Time{1s}));
 }
+
+} // namespace detector_test

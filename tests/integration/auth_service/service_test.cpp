@@ -8,10 +8,12 @@
 #include <sstream>
 #include <string>
 
+namespace service_test {
+
 using auth::AuthService;
 using auth::LineKind;
 
-namespace {
+inline namespace parts {
 
 void no_mail(std::span<const auth::Alert>) {}
 
@@ -22,7 +24,7 @@ auth::Summary serve(const std::string& log, const gossip::Config& config = {}) {
     return service.finish();
 }
 
-} // namespace
+} // namespace parts
 
 TEST_CASE("the sample adds up", "[auth_service]") {
     std::size_t told = 0;
@@ -93,3 +95,5 @@ TEST_CASE("a service that is not finished ends all the same", "[auth_service]") 
     std::istringstream in{std::string(auth::sample_log)};
     service.read(in);
 }
+
+} // namespace service_test

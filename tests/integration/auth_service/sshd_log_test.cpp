@@ -8,9 +8,11 @@
 #include <string_view>
 #include <vector>
 
+namespace sshd_log_test {
+
 using auth::LineKind;
 
-namespace {
+inline namespace parts {
 
 auth::Line parse_message(std::string_view message) {
     return auth::SshdLog{}.parse("Dec 10 06:55:46 gate sshd[24200]: " + std::string(message));
@@ -28,7 +30,7 @@ T read_as(const gossip::Topic<T>& topic, std::string_view message) {
 
 LineKind kind_of(std::string_view line) { return auth::SshdLog{}.parse(line).kind; }
 
-} // namespace
+} // namespace parts
 
 TEST_CASE("a failed login has address, user and method, and is keyed by the address", "[auth_service]") {
     const auto failed = read_as(auth::login_failed, "Failed password for root from 192.0.2.1 port 52683 ssh2");
@@ -257,3 +259,5 @@ TEST_CASE("a line may have any length and any bytes", "[auth_service]") {
     CHECK(lines[3] == "b\r");
     CHECK(lines[4] == std::string("\0\xff", 2));
 }
+
+} // namespace sshd_log_test

@@ -4,6 +4,8 @@
 
 #include <chrono>
 
+namespace global_bus_test {
+
 using namespace std::chrono_literals;
 
 namespace global_bus_test {
@@ -37,3 +39,5 @@ TEST_CASE("the global bus is one bus, there before main", "[global_bus]") {
     CHECK(seen == 1);
     CHECK(gossip::global_bus().stats().adds_up());
 }
+
+} // namespace global_bus_test

@@ -8,6 +8,8 @@
 #include <memory>
 #include <thread>
 
+namespace owned_processor_test {
+
 using namespace std::chrono_literals;
 
 namespace owned_processor_test {
@@ -133,3 +135,5 @@ TEST_CASE("a failing owned processor is told apart by its subscription", "[owned
     CHECK(result.failures()[0].subscription == s.id());
     CHECK(gossip::is_validation(result.errors()[0]));
 }
+
+} // namespace owned_processor_test

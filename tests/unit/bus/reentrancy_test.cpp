@@ -15,6 +15,8 @@
 #include <utility>
 #include <vector>
 
+namespace reentrancy_test {
+
 // Everything that can be asked of a bus, from inside everything that a bus calls: each call returns, with its outcome.
 
 using namespace std::chrono_literals;
@@ -346,3 +348,5 @@ TEST_CASE("a drop hook that publishes each time ends", "[reentrancy]") {
     CHECK(bus->drain(10s));
     CHECK(bus->stats().adds_up());
 }
+
+} // namespace reentrancy_test

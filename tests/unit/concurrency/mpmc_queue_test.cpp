@@ -14,9 +14,11 @@
 #include <utility>
 #include <vector>
 
+namespace mpmc_queue_test {
+
 using gossip::MpmcQueue;
 
-namespace {
+inline namespace parts {
 
 /// Counts how many of it live; copies throw on demand.
 struct Counted {
@@ -76,7 +78,7 @@ static_assert(!std::is_convertible_v<std::size_t, MpmcQueue<int>>);
 static_assert(noexcept(std::declval<MpmcQueue<Counted>&>().try_emplace(1)));
 static_assert(!noexcept(std::declval<MpmcQueue<Counted>&>().try_emplace(std::string())));
 
-} // namespace
+} // namespace parts
 
 TEST_CASE("a capacity is rounded up to a power of two, at least two", "[mpmc_queue]") {
     CHECK(MpmcQueue<int>(1).capacity() == 2);
@@ -259,3 +261,5 @@ TEST_CASE("values of wide alignment are aligned in their slots", "[mpmc_queue]")
 
     CHECK(misaligned == 0);
 }
+
+} // namespace mpmc_queue_test

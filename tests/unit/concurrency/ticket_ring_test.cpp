@@ -10,7 +10,9 @@
 #include <utility>
 #include <vector>
 
-namespace {
+namespace ticket_ring_test {
+
+inline namespace parts {
 
 /// What happens in another thread just before the next compare_exchange_strong of this one.
 std::function<void()> meanwhile;
@@ -76,7 +78,7 @@ std::vector<int> pop(AnyRing& ring, std::uint32_t most) {
     return values;
 }
 
-} // namespace
+} // namespace parts
 
 TEST_CASE("the capacity is a power of two and at least two", "[ticket_ring]") {
     CHECK(Ring(0).capacity() == 2);
@@ -336,3 +338,5 @@ TEST_CASE("those who may pass the gate step over parked slots as well", "[ticket
     CHECK(refusal_of(ring, true) == Refusal::full);
     CHECK(refusal_of(ring) == Refusal::gated);
 }
+
+} // namespace ticket_ring_test

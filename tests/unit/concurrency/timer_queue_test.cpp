@@ -1,5 +1,6 @@
 #include <gossip/concurrency/timer_queue.hpp>
 
+#include "support/allocation_counter.hpp"
 #include "support/catch.hpp"
 
 #include <algorithm>
@@ -17,39 +18,28 @@
 #include <utility>
 #include <vector>
 
+namespace timer_queue_test {
+
 using gossip::TimerId;
 using gossip::TimerQueue;
 
-namespace {
+inline namespace parts {
 
 constexpr std::int64_t never = TimerQueue<int>::never;
 constexpr std::int64_t first_time = std::numeric_limits<std::int64_t>::min();
-
-/// Counts down over this thread's allocations; the one that meets 0 fails. Negative: none fails.
-thread_local int allocations_until_failure = -1;
-
-[[maybe_unused]] void* allocate(std::size_t size) {
-    if (allocations_until_failure >= 0 && allocations_until_failure-- == 0) {
-        throw std::bad_alloc();
-    }
-    if (void* const memory = std::malloc(size == 0 ? 1 : size)) {
-        return memory;
-    }
-    throw std::bad_alloc();
-}
 
 /// Runs `action` with its first allocation failing, then its second, and so on until it succeeds; `after_failure` is
 /// called after each failure. Returns how many failed.
 template <class Action, class Check>
 int fail_each_allocation(Action action, Check after_failure) {
     for (int failures = 0;; ++failures) {
-        allocations_until_failure = failures;
+        support::fail_allocation_after(failures);
         try {
             action();
-            allocations_until_failure = -1;
+            support::fail_allocation_after(-1);
             return failures;
         } catch (const std::bad_alloc&) {
-            allocations_until_failure = -1;
+            support::fail_allocation_after(-1);
             after_failure();
         }
     }
@@ -90,27 +80,7 @@ private:
     std::atomic<T> value_;
 };
 
-} // namespace
-
-// Replaced for the whole binary, so that the cases below can let each allocation of the queue fail. Clang's thread
-// sanitizer brings its own and lets nobody replace them: there the same cases run with enough memory.
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define GOSSIP_TEST_MEMORY_IS_ENOUGH
-#endif
-#endif
-#ifdef GOSSIP_TEST_MEMORY_IS_ENOUGH
-constexpr bool memory_can_fail = false;
-#else
-constexpr bool memory_can_fail = true;
-
-[[gnu::noinline]] void* operator new(std::size_t size) { return allocate(size); }
-[[gnu::noinline]] void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
-    return std::malloc(size == 0 ? 1 : size);
-}
-[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
-[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-#endif
+} // namespace parts
 
 TEST_CASE("timers come out by due time, and equal times in the order of adding", "[timer_queue]") {
     TimerQueue<int> queue;
@@ -383,7 +353,7 @@ TEST_CASE("add without memory leaves the queue as it was and the value with the 
         REQUIRE(value == nullptr);
         REQUIRE(earliest);
     }
-    CHECK((failures > 0) == memory_can_fail);
+    CHECK((failures > 0) == support::allocations_are_counted());
 
     for (int i = 299; i >= 0; --i) {
         const auto value = queue.pop_due(1000);
@@ -406,7 +376,7 @@ TEST_CASE("taking without memory leaves the queue as it was, and popping needs n
     SECTION("take_all") {
         std::vector<int> taken;
         const int failures = fail_each_allocation([&] { taken = queue.take_all(); }, unchanged);
-        CHECK((failures > 0) == memory_can_fail);
+        CHECK((failures > 0) == support::allocations_are_counted());
         CHECK(taken.size() == 100);
         CHECK(std::is_sorted(taken.rbegin(), taken.rend()));
     }
@@ -414,16 +384,16 @@ TEST_CASE("taking without memory leaves the queue as it was, and popping needs n
         std::vector<int> taken;
         const int failures =
             fail_each_allocation([&] { taken = queue.take_if([](int value) { return value < 10; }); }, unchanged);
-        CHECK((failures > 0) == memory_can_fail);
+        CHECK((failures > 0) == support::allocations_are_counted());
         CHECK(taken == std::vector<int>{9, 8, 7, 6, 5, 4, 3, 2, 1, 0});
         CHECK(queue.size() == 90);
     }
     SECTION("pop_due and cancel") {
         const TimerId id = queue.add(0, 1000);
-        allocations_until_failure = 0;
+        support::fail_allocation_after(0);
         const auto cancelled = queue.cancel(id);
         const auto popped = queue.pop_due(1);
-        allocations_until_failure = -1;
+        support::fail_allocation_after(-1);
         CHECK(cancelled == 1000);
         CHECK(popped == 99);
     }
@@ -649,3 +619,5 @@ TEMPLATE_TEST_CASE("either the sleeper sees the new timer or the adder sees the 
 
     CHECK(missed == 0);
 }
+
+} // namespace timer_queue_test

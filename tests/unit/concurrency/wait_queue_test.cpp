@@ -11,6 +11,8 @@
 
 namespace wait_queue_test {
 
+namespace wait_queue_test {
+
 using gossip::WaitQueue;
 using gossip_test::Bounded;
 using gossip_test::eventually;
@@ -173,3 +175,5 @@ TEST_CASE("a waiter's thread may end at once after it was woken", "[wait_queue]"
     }
     SUCCEED();
 }
+
+} // namespace wait_queue_test

@@ -12,6 +12,8 @@
 
 namespace worker_pool_test {
 
+namespace worker_pool_test {
+
 using gossip_test::Bounded;
 using gossip_test::eventually;
 using gossip_test::Gate;
@@ -128,3 +130,5 @@ TEST_CASE("a timer gets a sleeping worker up", "[worker_pool]") {
         REQUIRE(eventually([&] { return counter.done == i; }));
     }
 }
+
+} // namespace worker_pool_test

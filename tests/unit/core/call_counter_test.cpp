@@ -2,6 +2,8 @@
 
 #include "support/catch.hpp"
 
+namespace call_counter_test {
+
 using gossip::detail::CallCounter;
 
 TEST_CASE("calls are numbered from one, by a copy anew", "[call_counter]") {
@@ -14,3 +16,5 @@ TEST_CASE("calls are numbered from one, by a copy anew", "[call_counter]") {
     CHECK(copy.next() == 1);
     CHECK(counter.next() == 3);
 }
+
+} // namespace call_counter_test

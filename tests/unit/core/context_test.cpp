@@ -14,6 +14,8 @@
 #include <thread>
 #include <vector>
 
+namespace context_test {
+
 using namespace std::chrono_literals;
 
 namespace context_test {
@@ -226,3 +228,5 @@ TEST_CASE("several deferrals of one event settle it when the last is resolved, f
     CHECK(bus.drain(10s));
     CHECK(letters == 1);
 }
+
+} // namespace context_test

@@ -18,6 +18,8 @@
 #include "support/allocation_counter.hpp"
 #include "support/catch.hpp"
 
+namespace error_test {
+
 using namespace std::chrono_literals;
 using gossip::Error;
 using gossip::FatalError;
@@ -27,7 +29,7 @@ using gossip::RetryableError;
 using gossip::TimeoutError;
 using gossip::ValidationError;
 
-namespace {
+inline namespace parts {
 
 Result fails() { return ValidationError{"amount", "must be positive"}; }
 
@@ -46,7 +48,7 @@ Result hands_on_the_error() {
 /// A text longer than any memory; nobody can copy it, so nobody may read it.
 std::string_view endless() { return {"x", std::numeric_limits<std::size_t>::max() / 2}; }
 
-} // namespace
+} // namespace parts
 
 TEST_CASE("a result is one pointer and a success unless told otherwise", "[error]") {
     STATIC_REQUIRE(sizeof(Result) == sizeof(void*));
@@ -289,3 +291,5 @@ TEST_CASE("the foreign exception is destroyed with the last copy of its error", 
 
     CHECK(witness.use_count() == 1);
 }
+
+} // namespace error_test

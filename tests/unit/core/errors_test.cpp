@@ -11,10 +11,12 @@
 
 #include "support/catch.hpp"
 
+namespace errors_test {
+
 using namespace std::chrono_literals;
 namespace errors = gossip::errors;
 
-namespace {
+inline namespace parts {
 
 std::string line(const gossip::Error& error) { return error.what(); }
 
@@ -34,7 +36,7 @@ struct AsksLate {
 };
 const AsksLate asks_late;
 
-} // namespace
+} // namespace parts
 
 TEST_CASE("messages read well", "[errors]") {
     CHECK(line(gossip::RetryableError{"bank is busy"}) == "retryable error: bank is busy");
@@ -210,3 +212,5 @@ TEST_CASE("ready-made errors are constants, known before main and after it", "[e
     CHECK(gossip::TimeoutError{errors::timeout}.timeout() == 0s);
     CHECK(gossip::UnsupportedEventTypeError{errors::unsupported_event_type}.supported_types().empty());
 }
+
+} // namespace errors_test

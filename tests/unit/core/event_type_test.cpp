@@ -10,10 +10,12 @@
 #include <utility>
 #include <vector>
 
+namespace event_type_test {
+
 using gossip::EventType;
 using gossip::Pattern;
 
-namespace {
+inline namespace parts {
 
 std::string rule_broken_by(const std::string& name) {
     try {
@@ -27,7 +29,7 @@ std::string rule_broken_by(const std::string& name) {
 
 bool matches(const char* pattern, const char* name) { return Pattern{pattern}.matches(EventType{name}); }
 
-} // namespace
+} // namespace parts
 
 TEST_CASE("an event type is the name it was made from", "[event_type]") {
     const EventType type{"order.created"};
@@ -212,3 +214,5 @@ TEST_CASE("a bad pattern is refused", "[pattern]") {
         CHECK_FALSE(error.rule().empty());
     }
 }
+
+} // namespace event_type_test

@@ -10,13 +10,15 @@
 
 #include "support/catch.hpp"
 
+namespace guard_test {
+
 using namespace std::chrono_literals;
 using gossip::Error;
 using gossip::from_exception_ptr;
 using gossip::guard;
 using gossip::Result;
 
-namespace {
+inline namespace parts {
 
 struct CardStolen : gossip::FatalError {
     CardStolen() : FatalError{"card is stolen"} {}
@@ -35,7 +37,7 @@ template <class Outer>
     }
 }
 
-} // namespace
+} // namespace parts
 
 TEST_CASE("what returns nothing succeeds", "[guard]") {
     bool called = false;
@@ -203,3 +205,5 @@ TEST_CASE("guard never throws", "[guard]") {
     STATIC_REQUIRE(noexcept(guard([] { throw 1; })));
     STATIC_REQUIRE(noexcept(from_exception_ptr(nullptr)));
 }
+
+} // namespace guard_test

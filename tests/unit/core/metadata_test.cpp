@@ -8,6 +8,8 @@
 #include <string>
 #include <type_traits>
 
+namespace metadata_test {
+
 using gossip::Metadata;
 using gossip::MetadataValue;
 using Kind = gossip::MetadataValue::Kind;
@@ -136,3 +138,5 @@ TEST_CASE("empty metadata allocates nothing", "[metadata]") {
     CHECK(allocations.count() == 0);
     CHECK(copy.empty());
 }
+
+} // namespace metadata_test

@@ -6,11 +6,13 @@
 #include <thread>
 #include <vector>
 
+namespace outgoing_test {
+
 using namespace gossip::detail;
 using gossip::Event;
 using gossip::Metadata;
 
-namespace {
+inline namespace parts {
 
 Metadata inherited(Event event) {
     add_outgoing(event);
@@ -18,7 +20,7 @@ Metadata inherited(Event event) {
 }
 Metadata inherited() { return inherited(Event{gossip::EventType::literal("test.outgoing")}); }
 
-} // namespace
+} // namespace parts
 
 TEST_CASE("nothing is inherited outside of every scope", "[outgoing]") { CHECK(inherited().empty()); }
 
@@ -77,3 +79,5 @@ TEST_CASE("a copy of the scopes can be taken to another thread", "[outgoing]") {
     CHECK(there == inherited());
     CHECK(afterwards.empty());
 }
+
+} // namespace outgoing_test

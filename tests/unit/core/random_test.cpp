@@ -6,6 +6,8 @@
 #include <set>
 #include <thread>
 
+namespace random_test {
+
 using namespace gossip::detail;
 
 TEST_CASE("random bits do not repeat, on one thread or on two", "[random]") {
@@ -36,3 +38,5 @@ TEST_CASE("a fraction is at least 0 and less than 1", "[random]") {
     CHECK(to_fraction(0) <= 0);
     CHECK(to_fraction(~std::uint64_t{0}) < 1);
 }
+
+} // namespace random_test

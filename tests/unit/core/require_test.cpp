@@ -6,6 +6,8 @@
 
 #include <chrono>
 
+namespace require_test {
+
 TEST_CASE("require names the field, the value and the rule", "[require]") {
     using gossip::detail::require;
 
@@ -20,3 +22,5 @@ TEST_CASE("require names the field, the value and the rule", "[require]") {
     CHECK(error->value() == "-5ms");
     CHECK(error->message() == "must not be negative, got -5ms");
 }
+
+} // namespace require_test

@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <string>
 
+namespace same_text_test {
+
 using gossip::detail::same_text;
 
 TEST_CASE("texts of every size are told apart at every place", "[same_text]") {
@@ -19,3 +21,5 @@ TEST_CASE("texts of every size are told apart at every place", "[same_text]") {
         }
     }
 }
+
+} // namespace same_text_test

@@ -6,7 +6,9 @@
 #include <string>
 #include <type_traits>
 
-namespace {
+namespace topic_test {
+
+inline namespace parts {
 
 struct Order {
     std::string id;
@@ -20,7 +22,7 @@ static_assert(std::is_void_v<decltype(tick)::data_type>);
 static_assert(!std::is_convertible_v<gossip::EventType, gossip::Topic<Order>>);
 static_assert(!std::is_constructible_v<gossip::Topic<Order>, std::string>);
 
-} // namespace
+} // namespace parts
 
 TEST_CASE("a constant topic has its name and type without allocating", "[topic]") {
     const support::AllocationCounter allocations;
@@ -37,3 +39,5 @@ TEST_CASE("a topic made from a run-time name equals the constant one", "[topic]"
     CHECK(topic.type() == order_created.type());
     CHECK(topic.name() == "order.created");
 }
+
+} // namespace topic_test

@@ -8,16 +8,18 @@
 
 #include "support/catch.hpp"
 
+namespace value_text_test {
+
 using namespace std::chrono_literals;
 
-namespace {
+inline namespace parts {
 
 template <class T>
 std::string text(T value) {
     return std::string{std::string_view{gossip::detail::ValueText{value}}};
 }
 
-} // namespace
+} // namespace parts
 
 TEST_CASE("a duration reads in the largest unit that has a whole part", "[value_text]") {
     CHECK(text(0ms) == "0s");
@@ -51,3 +53,5 @@ TEST_CASE("numbers and truth values read as they are written", "[value_text]") {
     CHECK(text(0.1) == "0.1");
     CHECK(text(false) == "false");
 }
+
+} // namespace value_text_test

@@ -6,6 +6,8 @@
 #include <chrono>
 #include <thread>
 
+namespace waiter_test {
+
 using namespace std::chrono_literals;
 using gossip::Context;
 using gossip::detail::Waiter;
@@ -56,3 +58,5 @@ TEST_CASE("a waiter is woken by who fires it, by time, by a deadline and by a st
     CHECK_FALSE(wait(clock.steady() + 5s, Context::no_deadline, [&](Waiter&) { clock.advance(5s); }));
     CHECK_FALSE(wait(Context::no_deadline, Context::no_deadline, [&](Waiter&) { host.stop(); }));
 }
+
+} // namespace waiter_test

@@ -6,12 +6,14 @@
 #include <memory>
 #include <utility>
 
+namespace wrapped_test {
+
 using namespace gossip::detail;
 using gossip::Context;
 using gossip::Event;
 using gossip::Result;
 
-namespace {
+inline namespace parts {
 
 struct PassOn {
     Result operator()(auto& next, Context& context, const Event& event) const { return next(context, event); }
@@ -35,7 +37,7 @@ bool can_fail(F f) {
     return !never_fails<Processor>;
 }
 
-} // namespace
+} // namespace parts
 
 TEST_CASE("what may be a processor is told before the type of the data is known", "[wrapped]") {
     const auto generic = [](const auto&) {};
@@ -87,3 +89,5 @@ TEST_CASE("what is noexcept and returns nothing never fails, all else may", "[wr
     CHECK(can_fail<int>([](const int&) noexcept -> Result { return {}; }));
     CHECK(can_fail<int>(Wrapped<PassOn, void (*)() noexcept>(PassOn{}, []() noexcept {})));
 }
+
+} // namespace wrapped_test

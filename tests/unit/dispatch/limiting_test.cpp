@@ -12,6 +12,8 @@
 #include <thread>
 #include <vector>
 
+namespace limiting_test {
+
 using namespace std::chrono_literals;
 
 namespace limiting_test {
@@ -234,3 +236,5 @@ TEST_CASE("a redelivery that waits for its turn when the subscription ends is de
     CHECK(bus.stats().failed == 1);
     CHECK(attempts == 1);
 }
+
+} // namespace limiting_test

@@ -9,6 +9,8 @@
 
 namespace seat_test {
 
+namespace seat_test {
+
 using gossip::Tally;
 using gossip::detail::FrameScope;
 using gossip::detail::inside;
@@ -87,3 +89,5 @@ TEST_CASE("a thread knows whose user code it is in, however deep", "[seat]") {
     }
     CHECK_FALSE(inside(&one));
 }
+
+} // namespace seat_test

@@ -17,6 +17,8 @@
 #include <thread>
 #include <vector>
 
+namespace stopping_test {
+
 using namespace std::chrono_literals;
 
 namespace stopping_test {
@@ -739,3 +741,5 @@ TEST_CASE("a bus that is idle costs no CPU", "[stopping]") {
     });
     CHECK(rests);
 }
+
+} // namespace stopping_test

@@ -16,6 +16,8 @@
 #include <utility>
 #include <vector>
 
+namespace subscribing_test {
+
 using namespace std::chrono_literals;
 
 namespace subscribing_test {
@@ -769,3 +771,5 @@ TEST_CASE("subscribing after shutdown makes an inert subscription", "[subscribin
     CHECK(bus.stats().subscriptions == 0);
     CHECK_FALSE(bus.unsubscribe(s.id()));
 }
+
+} // namespace subscribing_test

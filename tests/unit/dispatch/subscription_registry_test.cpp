@@ -11,6 +11,8 @@
 
 namespace subscription_registry_test {
 
+namespace subscription_registry_test {
+
 using gossip::EventType;
 using gossip::Pattern;
 using gossip::SubscribeOptions;
@@ -167,3 +169,5 @@ TEST_CASE("readers see whole lists while others change them", "[subscription_reg
     }
     CHECK(strange == 0);
 }
+
+} // namespace subscription_registry_test

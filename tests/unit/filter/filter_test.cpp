@@ -8,6 +8,8 @@
 #include <string_view>
 #include <utility>
 
+namespace filter_test {
+
 namespace filter = gossip::filter;
 using gossip::Context;
 using gossip::Event;
@@ -15,7 +17,7 @@ using gossip::EventType;
 using gossip::Priority;
 using gossip::Result;
 
-namespace {
+inline namespace parts {
 
 constexpr gossip::Topic<int> number{"test.number"};
 constexpr gossip::Topic<> bare_tick{"test.tick"};
@@ -28,7 +30,7 @@ Result run(auto& bound, const Event& event) {
 constexpr auto always = [](const Event&) { return true; };
 constexpr auto never = [](const Event&) { return false; };
 
-} // namespace
+} // namespace parts
 
 TEST_CASE("only_if runs the processor for what the filter lets through", "[filter]") {
     int seen = 0;
@@ -142,3 +144,5 @@ TEST_CASE("any predicate on events becomes a filter with operators", "[filter]")
     CHECK((named && always)(Event{bare_tick}));
     CHECK((!named)(Event{EventType{"a"}}));
 }
+
+} // namespace filter_test

@@ -4,10 +4,12 @@
 
 #include <string>
 
+namespace logic_test {
+
 namespace filter = gossip::filter;
 using gossip::Event;
 
-namespace {
+inline namespace parts {
 
 /// Notes that it was asked, and answers.
 auto answer(std::string& asked, char name, bool says) {
@@ -19,7 +21,7 @@ auto answer(std::string& asked, char name, bool says) {
 
 const Event tick{gossip::EventType::literal("test.tick")};
 
-} // namespace
+} // namespace parts
 
 TEST_CASE("and, or and not follow the truth table", "[logic]") {
     for (const bool a : {false, true}) {
@@ -63,3 +65,5 @@ TEST_CASE("one side of an operator may be a plain lambda", "[logic]") {
     CHECK((filter::has_key() || lambda)(tick));
     CHECK((lambda && !filter::has_key())(tick));
 }
+
+} // namespace logic_test

@@ -7,10 +7,12 @@
 #include <string>
 #include <string_view>
 
+namespace metadata_test {
+
 namespace filter = gossip::filter;
 using gossip::Event;
 
-namespace {
+inline namespace parts {
 
 Event described_event() {
     return Event{gossip::EventType::literal("test.tick")}
@@ -20,7 +22,7 @@ Event described_event() {
         .with_metadata("test", true);
 }
 
-} // namespace
+} // namespace parts
 
 TEST_CASE("metadata is compared in kind and value", "[metadata]") {
     const Event e = described_event();
@@ -72,3 +74,5 @@ TEST_CASE("values that metadata cannot hold are refused when the filter is made"
     CHECK_THROWS_AS(filter::metadata("n", std::numeric_limits<std::uint64_t>::max()), gossip::ValidationError);
     CHECK_THROWS_AS(filter::metadata("n", static_cast<const char*>(nullptr)), gossip::ValidationError);
 }
+
+} // namespace metadata_test

@@ -2,10 +2,12 @@
 
 #include "support/catch.hpp"
 
+namespace payload_test {
+
 namespace filter = gossip::filter;
 using gossip::Event;
 
-namespace {
+inline namespace parts {
 
 struct Payment {
     double amount = 0;
@@ -13,7 +15,7 @@ struct Payment {
 constexpr gossip::Topic<Payment> paid{"payment.received"};
 const auto large = [](const Payment& p) { return p.amount > 100; };
 
-} // namespace
+} // namespace parts
 
 TEST_CASE("where asks the data", "[payload]") {
     CHECK(filter::where<Payment>(large)(Event{paid, {500}}));
@@ -37,3 +39,5 @@ TEST_CASE("has_data asks for the type of the data", "[payload]") {
     CHECK(filter::has_data<Payment>()(Event{paid, {2}}));
     CHECK_FALSE(filter::has_data<int>()(Event{paid, {2}}));
 }
+
+} // namespace payload_test

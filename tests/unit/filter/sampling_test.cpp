@@ -10,10 +10,12 @@
 #include <thread>
 #include <vector>
 
+namespace sampling_test {
+
 namespace filter = gossip::filter;
 using gossip::Event;
 
-namespace {
+inline namespace parts {
 
 const Event any_event{gossip::EventType::literal("test.tick")};
 
@@ -25,7 +27,7 @@ std::string answers(const auto& filter, int count) {
     return text;
 }
 
-} // namespace
+} // namespace parts
 
 TEST_CASE("every_nth lets the n-th through", "[sampling]") {
     CHECK(answers(filter::every_nth(3), 7) == "..y..y.");
@@ -79,3 +81,5 @@ TEST_CASE("the ends of a fraction are none and all", "[sampling]") {
         CHECK_THROWS_AS(filter::fraction(p), gossip::ValidationError);
     }
 }
+
+} // namespace sampling_test

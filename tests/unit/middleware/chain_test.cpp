@@ -16,6 +16,8 @@
 #include <utility>
 #include <vector>
 
+namespace chain_test {
+
 namespace middleware = gossip::middleware;
 using namespace std::chrono_literals;
 using gossip::Context;
@@ -26,7 +28,7 @@ using support::number;
 using support::Rig;
 using support::Script;
 
-namespace {
+inline namespace parts {
 
 /// Writes its name before and after what it wraps.
 auto noting(std::string& log, char name) {
@@ -38,7 +40,7 @@ auto noting(std::string& log, char name) {
     });
 }
 
-} // namespace
+} // namespace parts
 
 TEST_CASE("the first named is the outermost", "[chain]") {
     Rig rig;
@@ -119,3 +121,5 @@ TEST_CASE("fallback inside of retry answers at once, outside of it at the end", 
     CHECK(rig.run(outside));
     CHECK(always.calls == 4);
 }
+
+} // namespace chain_test

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+namespace circuit_breaker_test {
+
 namespace middleware = gossip::middleware;
 using namespace std::chrono_literals;
 using gossip::Context;
@@ -19,7 +21,7 @@ using support::Script;
 
 using middleware::CircuitState;
 
-namespace {
+inline namespace parts {
 const Result down = gossip::ProcessingError{"down"};
 }
 
@@ -137,3 +139,5 @@ TEST_CASE("bad circuit breaker options are refused", "[circuit_breaker]") {
     CHECK_THROWS_AS(middleware::circuit_breaker({.open_for = 0s}), gossip::ValidationError);
     CHECK_THROWS_AS(middleware::circuit_breaker({.trials = 0}), gossip::ValidationError);
 }
+
+} // namespace circuit_breaker_test

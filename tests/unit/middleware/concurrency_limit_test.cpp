@@ -9,6 +9,8 @@
 #include <thread>
 #include <vector>
 
+namespace concurrency_limit_test {
+
 namespace middleware = gossip::middleware;
 using namespace std::chrono_literals;
 using gossip::Context;
@@ -112,3 +114,5 @@ TEST_CASE("bad limits are refused", "[concurrency_limit]") {
     CHECK_THROWS_AS(middleware::concurrency_limit(0), gossip::ValidationError);
     CHECK_THROWS_AS(middleware::concurrency_limit({.max_wait = -1s}), gossip::ValidationError);
 }
+
+} // namespace concurrency_limit_test

@@ -7,6 +7,8 @@
 
 #include <string>
 
+namespace correlation_test {
+
 namespace middleware = gossip::middleware;
 using namespace std::chrono_literals;
 using gossip::Context;
@@ -17,7 +19,7 @@ using support::number;
 using support::Rig;
 using support::Script;
 
-namespace {
+inline namespace parts {
 
 Event published(const Event& event = Event{number, 0}) {
     Event copy = event;
@@ -25,7 +27,7 @@ Event published(const Event& event = Event{number, 0}) {
     return copy;
 }
 
-} // namespace
+} // namespace parts
 
 TEST_CASE("correlation gives the named metadata to what the processor publishes", "[correlation]") {
     Rig rig;
@@ -73,3 +75,5 @@ TEST_CASE("nothing is inherited after a processor that has thrown", "[correlatio
 
     CHECK(gossip::detail::outgoing_metadata == nullptr);
 }
+
+} // namespace correlation_test

@@ -7,6 +7,8 @@
 #include <string>
 #include <string_view>
 
+namespace deduplicate_test {
+
 namespace middleware = gossip::middleware;
 using namespace std::chrono_literals;
 using gossip::Context;
@@ -104,3 +106,5 @@ TEST_CASE("bad windows are refused", "[deduplicate]") {
     CHECK_THROWS_AS(middleware::deduplicate({.count = 0}), gossip::ValidationError);
     CHECK_THROWS_AS(middleware::deduplicate({.window = 0s}), gossip::ValidationError);
 }
+
+} // namespace deduplicate_test

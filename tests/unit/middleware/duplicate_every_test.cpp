@@ -5,6 +5,8 @@
 
 #include <string>
 
+namespace duplicate_every_test {
+
 namespace middleware = gossip::middleware;
 using namespace std::chrono_literals;
 using gossip::Context;
@@ -39,3 +41,5 @@ TEST_CASE("the second run's failure is the answer, the first one's ends it", "[d
     CHECK(gossip::is_fatal(rig.run(other).error()));
     CHECK(first.calls == 1);
 }
+
+} // namespace duplicate_every_test

@@ -7,6 +7,8 @@
 #include <chrono>
 #include <string>
 
+namespace fail_every_test {
+
 namespace middleware = gossip::middleware;
 using namespace std::chrono_literals;
 using gossip::Context;
@@ -44,3 +46,5 @@ TEST_CASE("what fail_every fails is tried again by default, and each processor c
 
     CHECK(calls == 3);
 }
+
+} // namespace fail_every_test

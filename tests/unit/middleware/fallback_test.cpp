@@ -5,6 +5,8 @@
 
 #include <string>
 
+namespace fallback_test {
+
 namespace middleware = gossip::middleware;
 using namespace std::chrono_literals;
 using gossip::Context;
@@ -52,3 +54,5 @@ TEST_CASE("a fallback that fails keeps the first error as the cause", "[fallback
     REQUIRE_FALSE(result);
     CHECK(gossip::describe(result.error()) == "retryable error: the other is down, too: processing error: down");
 }
+
+} // namespace fallback_test

@@ -3,6 +3,8 @@
 #include "support/catch.hpp"
 #include "support/processing.hpp"
 
+namespace ignore_errors_test {
+
 namespace middleware = gossip::middleware;
 using namespace std::chrono_literals;
 using gossip::Context;
@@ -30,3 +32,5 @@ TEST_CASE("ignore_errors ignores only what it was told to", "[ignore_errors]") {
     CHECK(rig.run(bound));
     CHECK(gossip::is_fatal(rig.run(bound).error()));
 }
+
+} // namespace ignore_errors_test

@@ -11,6 +11,8 @@
 #include <string_view>
 #include <vector>
 
+namespace logging_test {
+
 namespace middleware = gossip::middleware;
 using namespace std::chrono_literals;
 using gossip::Context;
@@ -129,3 +131,5 @@ TEST_CASE("a sink that throws changes no result; its lines are counted", "[loggi
     CHECK(logged.lost() == 2);
     CHECK(line.ends_with("(lines lost: 2)"));
 }
+
+} // namespace logging_test

@@ -6,6 +6,8 @@
 #include <stdexcept>
 #include <string>
 
+namespace make_test {
+
 namespace middleware = gossip::middleware;
 using namespace std::chrono_literals;
 using gossip::Context;
@@ -48,3 +50,5 @@ TEST_CASE("an error may be returned where a result is wanted", "[make]") {
 
     CHECK(gossip::is_fatal(rig.run(bound).error()));
 }
+
+} // namespace make_test

@@ -9,6 +9,8 @@
 #include <thread>
 #include <vector>
 
+namespace metrics_test {
+
 namespace middleware = gossip::middleware;
 using namespace std::chrono_literals;
 using gossip::Context;
@@ -111,3 +113,5 @@ TEST_CASE("the page reads as Prometheus wants it", "[metrics]") {
         CHECK(text.find("\ngossip_processor_" + line + "\n") != std::string::npos);
     }
 }
+
+} // namespace metrics_test

@@ -8,6 +8,8 @@
 #include <limits>
 #include <vector>
 
+namespace rate_limit_test {
+
 namespace middleware = gossip::middleware;
 using namespace std::chrono_literals;
 using gossip::Context;
@@ -106,3 +108,5 @@ TEST_CASE("bad rates are refused", "[rate_limit]") {
     CHECK_THROWS_AS(middleware::rate_limit({.burst = -1}), gossip::ValidationError);
     CHECK_THROWS_AS(middleware::rate_limit({.max_wait = -1s}), gossip::ValidationError);
 }
+
+} // namespace rate_limit_test

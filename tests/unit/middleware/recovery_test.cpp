@@ -6,6 +6,8 @@
 #include <stdexcept>
 #include <string>
 
+namespace recovery_test {
+
 namespace middleware = gossip::middleware;
 using namespace std::chrono_literals;
 using gossip::Context;
@@ -44,3 +46,5 @@ TEST_CASE("recovery leaves successes and returned errors alone", "[recovery]") {
     CHECK(gossip::is(rig.run(bound).error(), gossip::errors::fatal));
     CHECK(rig.run(bound));
 }
+
+} // namespace recovery_test

@@ -11,6 +11,8 @@
 #include <string>
 #include <vector>
 
+namespace retry_test {
+
 namespace middleware = gossip::middleware;
 using namespace std::chrono_literals;
 using gossip::Context;
@@ -21,14 +23,14 @@ using support::number;
 using support::Rig;
 using support::Script;
 
-namespace {
+inline namespace parts {
 
 middleware::RetryPolicy plain(int attempts, std::chrono::nanoseconds first_delay) {
     return {.attempts = attempts, .first_delay = first_delay, .jitter = 0};
 }
 const Result busy = gossip::RetryableError{"busy"};
 
-} // namespace
+} // namespace parts
 
 TEST_CASE("retry calls again until it succeeds", "[retry]") {
     Rig rig;
@@ -213,3 +215,5 @@ TEST_CASE("bad retry policies are refused by name", "[retry]") {
     CHECK_THROWS_AS(middleware::retry(-1, 1ms), gossip::ValidationError);
     CHECK_THROWS_AS(middleware::retry(1, -1ms), gossip::ValidationError);
 }
+
+} // namespace retry_test

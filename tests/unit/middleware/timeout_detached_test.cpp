@@ -18,6 +18,8 @@
 #include <thread>
 #include <utility>
 
+namespace timeout_detached_test {
+
 namespace middleware = gossip::middleware;
 using namespace std::chrono_literals;
 using gossip::Context;
@@ -28,7 +30,7 @@ using support::number;
 using support::Rig;
 using support::Script;
 
-namespace {
+inline namespace parts {
 
 /// Closed until it is opened.
 class Gate {
@@ -61,7 +63,7 @@ Result run_late(Rig& rig, auto& bound, std::chrono::nanoseconds by, int waits, c
     return result;
 }
 
-} // namespace
+} // namespace parts
 
 TEST_CASE("what ends in time comes as it is, from another thread", "[timeout_detached]") {
     Rig rig;
@@ -233,3 +235,5 @@ TEST_CASE("bad arguments of timeout_detached are refused", "[timeout_detached]")
     CHECK_THROWS_AS(middleware::timeout_detached(-1s), gossip::ValidationError);
     CHECK_THROWS_AS(middleware::timeout_detached(1s, {.helpers = 0}), gossip::ValidationError);
 }
+
+} // namespace timeout_detached_test

@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+namespace timeout_test {
+
 namespace middleware = gossip::middleware;
 using namespace std::chrono_literals;
 using gossip::Context;
@@ -114,3 +116,5 @@ TEST_CASE("a timeout is positive, and may be longer than time", "[timeout]") {
     CHECK_THROWS_AS(middleware::timeout(0s), gossip::ValidationError);
     CHECK_THROWS_AS(middleware::timeout(-1s), gossip::ValidationError);
 }
+
+} // namespace timeout_test

@@ -6,6 +6,8 @@
 #include <optional>
 #include <string>
 
+namespace trace_context_test {
+
 namespace middleware = gossip::middleware;
 using namespace std::chrono_literals;
 using gossip::Context;
@@ -59,3 +61,5 @@ TEST_CASE("a child stays in its trace, a root begins one", "[trace_context]") {
     CHECK(TraceContext::root().trace_text() != root.trace_text());
     CHECK(TraceContext::parse(child.text()) == child);
 }
+
+} // namespace trace_context_test

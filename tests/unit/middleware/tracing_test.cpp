@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+namespace tracing_test {
+
 namespace middleware = gossip::middleware;
 using namespace std::chrono_literals;
 using gossip::Context;
@@ -21,7 +23,7 @@ using support::Script;
 using middleware::Span;
 using middleware::TraceContext;
 
-namespace {
+inline namespace parts {
 
 const std::string parent_header = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
@@ -40,7 +42,7 @@ struct Noted {
     }
 };
 
-} // namespace
+} // namespace parts
 
 TEST_CASE("a run is a child of the span in its event, and parent of what it publishes", "[tracing]") {
     Rig rig;
@@ -122,3 +124,5 @@ TEST_CASE("a tracer that throws changes no result and is counted", "[tracing]") 
 
     CHECK(traced.lost() == 1);
 }
+
+} // namespace tracing_test

@@ -1,0 +1,99 @@
+#pragma once
+
+#include <gossip/core/event.hpp>
+#include <gossip/dispatch/backlog.hpp>
+#include <gossip/platform.hpp>
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+
+namespace gossip::detail {
+
+// Edges: each name stands at both of its ends in the code
+//   [lane]  a ring's publication (release)  happens before  its users' load(acquire)
+
+/// The rings of all priorities: that of normal events from the start, each other one from its first use on.
+///
+/// Threads: every member from any thread.
+/// Cost:    one load, for the normal ring none. Making a ring takes a lock, and memory for a whole buffer.
+/// Owns:    the rings.
+class Lanes {
+public:
+    using Ticket = EventRing::Ticket;
+    static constexpr std::size_t normal = static_cast<std::size_t>(Priority::normal);
+
+    explicit Lanes(std::size_t capacity) : normal_(capacity) {}
+
+    [[nodiscard]] EventRing& plain() noexcept { return normal_; }
+    [[nodiscard]] const EventRing& plain() const noexcept { return normal_; }
+    /// The ring of a lane; null if nobody has used it.
+    [[nodiscard]] EventRing* known(std::size_t lane) noexcept {
+        return lane == normal ? &normal_ : others_[lane].load(std::memory_order_acquire); // [lane] the ring is built
+    }
+    [[nodiscard]] const EventRing* known(std::size_t lane) const noexcept {
+        return lane == normal ? &normal_ : others_[lane].load(std::memory_order_acquire); // [lane] the ring is built
+    }
+    [[nodiscard]] std::array<EventRing*, priority_count> all() noexcept {
+        return {known(0), known(1), known(2), known(3)};
+    }
+    /// The same, made if nobody has used it. Errors: std::bad_alloc.
+    EventRing& of(std::size_t lane) {
+        if (EventRing* const ring = known(lane)) [[likely]] {
+            return *ring;
+        }
+        const std::lock_guard lock(mutex_);
+        if (owners_[lane] == nullptr) {
+            owners_[lane] = std::make_unique<EventRing>(normal_.capacity());
+            if (closed_) {
+                owners_[lane]->close();
+            }
+            others_[lane].store(owners_[lane].get(), std::memory_order_release); // [lane] built, and closed if all are
+        }
+        return *owners_[lane];
+    }
+
+    /// Closes all rings, those too that are made later.
+    void close() noexcept {
+        const std::lock_guard lock(mutex_);
+        closed_ = true;
+        for (EventRing* const ring : all()) {
+            if (ring != nullptr) {
+                ring->close();
+            }
+        }
+    }
+
+    [[nodiscard]] std::array<Ticket, priority_count> tails() const noexcept {
+        std::array<Ticket, priority_count> tails{};
+        for (std::size_t lane = 0; lane < priority_count; ++lane) {
+            if (const EventRing* const ring = known(lane)) {
+                tails[lane] = ring->tail();
+            }
+        }
+        return tails;
+    }
+    /// Events that have ever drawn a ticket.
+    [[nodiscard]] std::uint64_t drawn() const noexcept {
+        std::uint64_t sum = 0;
+        for (std::size_t lane = 0; lane < priority_count; ++lane) {
+            if (const EventRing* const ring = known(lane)) {
+                const std::uint64_t over = ring->stepped_over();
+                sum += ring->tail() - over;
+            }
+        }
+        return sum;
+    }
+
+private:
+    alignas(platform::cache_line) EventRing normal_;
+    std::array<std::atomic<EventRing*>, priority_count> others_{};
+    std::mutex mutex_; // makes and closes rings
+    std::array<std::unique_ptr<EventRing>, priority_count> owners_;
+    bool closed_ = false;
+};
+
+} // namespace gossip::detail
