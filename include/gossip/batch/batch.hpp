@@ -33,8 +33,9 @@ public:
             return wrong_data<T>(event);
         }
         if (!collect_in(context.host(), collector_)) {
-            return ProcessingError{"a batch collects what a bus gives to its processor: not outside of one, not on a helper's "
-                                   "thread, not inside of another batch"};
+            return ProcessingError{
+                "a batch collects what a bus gives to its processor: not outside of one, not on a helper's "
+                "thread, not inside of another batch"};
         }
         return {};
     }

@@ -102,7 +102,8 @@ public:
             attach(lock, engine, subscriber);
         }
         while (!closed_ && waiting_.size() + running_items_ >= options_.size * 2 && running_by_ != this_thread() &&
-               !engine_->giving_up() && subscriber.active.load(std::memory_order_acquire)) { // [running] ended meanwhile
+               !engine_->giving_up() &&
+               subscriber.active.load(std::memory_order_acquire)) { // [running] ended meanwhile
             changed_.wait_for(lock,
                               std::chrono::milliseconds(10)); // awake now and then to see a shutdown out of patience
         }

@@ -136,8 +136,8 @@ private:
         Atom<std::uint64_t> steps{0};
     };
 
-    // Whether the source calls `attend` and `leaving`, which it says with `static constexpr bool attends_itself = true`.
-    // For any other the worker goes off duty before each item.
+    // Whether the source calls `attend` and `leaving`, which it says with `static constexpr bool attends_itself =
+    // true`. For any other the worker goes off duty before each item.
     static constexpr bool attends_itself = requires { requires Source::attends_itself; };
 
     // How long the worker on duty goes on looking before it sleeps: some 25 µs when nobody else wants the processor.

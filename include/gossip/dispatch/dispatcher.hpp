@@ -323,7 +323,8 @@ inline void Engine::run_part(Seat& seat, Settlement::Part& part, bool has_turn) 
     }
     Run::OpenEnds nothing;
     for (Run::Collecting& to : run.open_ends_ == nullptr ? nothing.collecting : run.open_ends_->collecting) {
-        seat.current.store(&seat, std::memory_order_release); // [running] the processor has returned; the event has not ended
+        seat.current.store(&seat,
+                           std::memory_order_release); // [running] the processor has returned; the event has not ended
         tell_enders();
         Settlement::Part* collected = nullptr;
         bool taken = false;

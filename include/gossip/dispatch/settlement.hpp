@@ -112,8 +112,8 @@ public:
     [[nodiscard]] virtual bool add(Engine& engine, Seat& seat, Subscriber& subscriber, Item&& item) = 0;
     /// Asks for a run of what there is; true if there was something.
     virtual bool flush() noexcept = 0;
-    /// Runs what there is on this thread, after the runs under way, and takes nothing more. Unless it may wait, a run under
-    /// way takes what there is.
+    /// Runs what there is on this thread, after the runs under way, and takes nothing more. Unless it may wait, a run
+    /// under way takes what there is.
     virtual void finish(Seat& seat, bool may_wait) noexcept = 0;
     /// Gives up what there is: each event is abandoned. Takes nothing more.
     virtual void give_up(Seat& seat) noexcept = 0;
