@@ -66,7 +66,8 @@ public:
     }
 
 private:
-    void drop() noexcept {
+    /// Out of line: inlined into the destructor of a std::optional<Deferral> it makes GCC warn of what is not so.
+    [[gnu::noinline]] void drop() noexcept {
         if (end_ != nullptr) {
             resolve(errors::deferral_dropped);
         }
