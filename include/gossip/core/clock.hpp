@@ -97,8 +97,8 @@ private:
                 // The machine was asleep, or moved: measure anew, and ask the operating system meanwhile.
                 first_ticks_ = at;
                 first_steady_ = steady;
-                scale_.store(0, std::memory_order_release);    // [anchor] good for nothing any more
                 lifetime_.store(0, std::memory_order_release); // [anchor] too old for every reader
+                scale_.store(0, std::memory_order_release);    // [anchor] good for nothing any more
             } else {
                 const std::uint64_t sequence = sequence_.load(std::memory_order_relaxed); // relaxed: we alone write it
                 sequence_.store(sequence + 1, std::memory_order_release);                 // [anchor] odd: being written
