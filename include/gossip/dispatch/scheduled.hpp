@@ -96,18 +96,21 @@ inline bool Scheduled::fire(Engine& engine) noexcept {
         engine.report(published.error(), event_, {}, {}, false);
     }
     if (again) {
-        // What was missed meanwhile is not made up for: the next one is the first that is still to come.
-        const std::lock_guard lock(mutex_);
-        done = done && !over_; // cancelled meanwhile
-        const std::int64_t late = engine.now() - due_ns_;
-        due_ns_ = saturated_add(due_ns_, (late / period_ns_ + 1) * period_ns_);
-        const Result scheduled = guard([&] {
-            if (!over_ && !engine.closed()) {
-                timer_ = engine.schedule(due_ns_, std::make_unique<PublishTask>(shared_from_this()));
-            }
-        });
-        if (!scheduled) {
-            over_ = true;
+        Result scheduled;
+        {
+            // What was missed meanwhile is not made up for: the next one is the first that is still to come.
+            const std::lock_guard lock(mutex_);
+            done = done && !over_; // cancelled meanwhile
+            const std::int64_t late = engine.now() - due_ns_;
+            due_ns_ = saturated_add(due_ns_, (late / period_ns_ + 1) * period_ns_);
+            scheduled = guard([&] {
+                if (!over_ && !engine.closed()) {
+                    timer_ = engine.schedule(due_ns_, std::make_unique<PublishTask>(shared_from_this()));
+                }
+            });
+            over_ = over_ || !scheduled;
+        }
+        if (!scheduled) { // after the lock: the hook may cancel this very publish
             engine.report(scheduled.error(), event_, {}, {}, false);
         }
     }
