@@ -14,6 +14,7 @@
 #include <cstddef>
 #include <optional>
 #include <string_view>
+#include <utility>
 
 namespace gossip {
 
@@ -81,6 +82,20 @@ inline void check(const SubscribeOptions& options) {
     if (!(again.jitter >= 0.0 && again.jitter <= 1.0)) {
         throw ValidationError{"redelivery.jitter", again.jitter, "must be between 0 and 1"};
     }
+}
+
+/// The event with what the options say.
+[[nodiscard]] inline Event with(Event event, PublishOptions options) {
+    if (!options.key.empty()) {
+        event.with_key(options.key);
+    }
+    if (options.priority != Priority::normal) {
+        event.with_priority(options.priority);
+    }
+    if (!options.metadata.empty()) {
+        event.with_metadata(std::move(options.metadata));
+    }
+    return event;
 }
 
 } // namespace detail

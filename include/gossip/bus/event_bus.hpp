@@ -1,5 +1,6 @@
 #pragma once
 
+#include <gossip/bus/accounting.hpp>
 #include <gossip/bus/config.hpp>
 #include <gossip/bus/owned_processor.hpp>
 #include <gossip/bus/report.hpp>
@@ -15,10 +16,10 @@
 #include <chrono>
 #include <concepts>
 #include <cstddef>
+#include <cstdint>
 #include <initializer_list>
 #include <memory>
 #include <mutex>
-#include <new>
 #include <optional>
 #include <type_traits>
 #include <utility>
@@ -85,11 +86,10 @@ public:
     }
     template <detail::event_data T>
     PublishStatus publish(const Topic<T>& topic, std::type_identity_t<T> data, PublishOptions options) {
-        return send(with(make<T>(topic, std::move(data)), std::move(options)), true);
+        return send(make<T>(topic, std::move(data), std::move(options)), true);
     }
     PublishStatus publish(const Topic<>& topic, PublishOptions options = {}) {
-        return send(with(EventAccess::make(topic.type(), engine_->stamp(), Priority::normal), std::move(options)),
-                    true);
+        return send(bare(topic, engine_->stamp(), std::move(options)), true);
     }
     /// An event that was made by hand, or a dead letter's, again.
     PublishStatus publish(Event event) { return send(std::move(event), true); }
@@ -107,7 +107,7 @@ public:
             std::is_nothrow_move_constructible_v<T> || std::is_move_assignable_v<T>,
             "gossip: try_publish gives the data back when it is refused, so T must move without throwing, or be "
             "assignable");
-        Event event = with(make<T>(topic, std::move(data)), std::move(options));
+        Event event = make<T>(topic, std::move(data), std::move(options));
         const PublishStatus status = try_publish(event);
         if (status != PublishStatus::accepted) {
             T& kept = const_cast<T&>(EventAccess::known_data<T>(event)); // made from `data` above, shared with nobody
@@ -121,28 +121,27 @@ public:
         return status;
     }
     [[nodiscard]] PublishStatus try_publish(const Topic<>& topic, PublishOptions options = {}) {
-        return try_publish(
-            with(EventAccess::make(topic.type(), engine_->stamp(), Priority::normal), std::move(options)));
+        return try_publish(bare(topic, engine_->stamp(), std::move(options)));
     }
 
     /// Runs the processors before it returns, on this thread, outside of the order of keys, and hands back every error:
     /// no redelivery, no dead letter.
     template <detail::event_data T>
     SyncResult publish_sync(const Topic<T>& topic, std::type_identity_t<T> data, PublishOptions options) {
-        return run(with(make<T>(topic, std::move(data)), std::move(options)));
+        return run(make<T>(topic, std::move(data), std::move(options)));
     }
     template <detail::event_data T>
     SyncResult publish_sync(const Topic<T>& topic, std::type_identity_t<T>&& data) {
         detail::SyncOutcome outcome;
         switch (engine_->publish_sync(topic.type(), &detail::payload_ops<T>, std::addressof(data), outcome)) {
         case detail::Engine::Sync::done:
-            return result(outcome);
+            return detail::sync_result(outcome);
         case detail::Engine::Sync::wants_event:
             return run(make<T>(topic, std::move(data)));
         case detail::Engine::Sync::closed:
             break;
         }
-        return closed();
+        return detail::closed_sync_result();
     }
     template <detail::event_data T>
     requires std::copy_constructible<T> SyncResult publish_sync(const Topic<T>& topic,
@@ -150,7 +149,7 @@ public:
         return publish_sync(topic, T(data));
     }
     SyncResult publish_sync(const Topic<>& topic, PublishOptions options = {}) {
-        return run(with(EventAccess::make(topic.type(), engine_->stamp(), Priority::normal), std::move(options)));
+        return run(bare(topic, engine_->stamp(), std::move(options)));
     }
     SyncResult publish_sync(Event event) { return run(std::move(event)); }
 
@@ -180,10 +179,10 @@ public:
     template <detail::event_data T>
     ScheduledId publish_after(std::chrono::nanoseconds delay, const Topic<T>& topic, std::type_identity_t<T> data,
                               PublishOptions options = {}) {
-        return later(delay, with(make<T>(topic, std::move(data)), std::move(options)), true);
+        return later(delay, make<T>(topic, std::move(data), std::move(options)), true);
     }
     ScheduledId publish_after(std::chrono::nanoseconds delay, const Topic<>& topic, PublishOptions options = {}) {
-        return later(delay, with(EventAccess::make(topic.type(), 0, Priority::normal), std::move(options)), true);
+        return later(delay, bare(topic, 0, std::move(options)), true);
     }
     ScheduledId publish_after(std::chrono::nanoseconds delay, Event event) {
         return later(delay, std::move(event), false);
@@ -210,10 +209,10 @@ public:
     requires std::copy_constructible<T> ScheduledId publish_every(std::chrono::nanoseconds period,
                                                                   const Topic<T>& topic, std::type_identity_t<T> data,
                                                                   PublishOptions options = {}) {
-        return again(period, with(make<T>(topic, std::move(data)), std::move(options)));
+        return again(period, make<T>(topic, std::move(data), std::move(options)));
     }
     ScheduledId publish_every(std::chrono::nanoseconds period, const Topic<>& topic, PublishOptions options = {}) {
-        return again(period, with(EventAccess::make(topic.type(), 0, Priority::normal), std::move(options)));
+        return again(period, bare(topic, 0, std::move(options)));
     }
 
     /// Takes a publish back; false if it has happened, or was taken back before.
@@ -278,15 +277,7 @@ public:
         return finish(timeout);
     }
 
-    [[nodiscard]] Stats stats() const {
-        Stats stats;
-        static_cast<Counters&>(stats) = counters();
-        stats.waiting = engine_->waiting();
-        stats.subscriptions = engine_->subscriptions();
-        stats.timers = engine_->timers();
-        stats.buffer_size = engine_->capacity();
-        return stats;
-    }
+    [[nodiscard]] Stats stats() const { return detail::stats_of(*engine_, counters()); }
     [[nodiscard]] Provider& provider() noexcept { return provider_; }
 
 private:
@@ -301,17 +292,12 @@ private:
     Event make(const Topic<T>& topic, D&& data) const {
         return EventAccess::make<T>(topic.type(), engine_->stamp(), Priority::normal, std::forward<D>(data));
     }
-    static Event with(Event event, PublishOptions options) {
-        if (!options.key.empty()) {
-            event.with_key(options.key);
-        }
-        if (options.priority != Priority::normal) {
-            event.with_priority(options.priority);
-        }
-        if (!options.metadata.empty()) {
-            event.with_metadata(std::move(options.metadata));
-        }
-        return event;
+    template <class T, class D>
+    Event make(const Topic<T>& topic, D&& data, PublishOptions options) const {
+        return detail::with(make<T>(topic, std::forward<D>(data)), std::move(options));
+    }
+    static Event bare(const Topic<>& topic, std::int64_t stamp, PublishOptions options) {
+        return detail::with(EventAccess::make(topic.type(), stamp, Priority::normal), std::move(options));
     }
     PublishStatus send(Event event, bool may_wait) {
         detail::add_outgoing(event);
@@ -321,20 +307,9 @@ private:
         detail::SyncOutcome outcome;
         detail::add_outgoing(event);
         if (!engine_->publish_sync(event, outcome)) {
-            return closed();
+            return detail::closed_sync_result();
         }
-        return result(outcome);
-    }
-    static SyncResult closed() {
-        detail::SyncOutcome outcome;
-        outcome.fail({}, {}, errors::closed);
-        return result(outcome);
-    }
-    static SyncResult result(detail::SyncOutcome& outcome) {
-        if (outcome.out_of_memory) [[unlikely]] {
-            throw std::bad_alloc{};
-        }
-        return SyncResult{std::move(outcome.failures), outcome.processors};
+        return detail::sync_result(outcome);
     }
     ScheduledId later(std::chrono::nanoseconds delay, Event event, bool restamp) {
         detail::check_duration("delay", delay);
@@ -395,26 +370,7 @@ private:
         report.complete = complete;
         return report;
     }
-    [[nodiscard]] Counters counters() const {
-        using detail::Totals;
-        const Totals t = engine_->totals();
-        Counters c;
-        c.accepted = t[Tally::accepted];
-        c.handled = t[Tally::handled];
-        c.failed = t[Tally::failed];
-        c.unrouted = t[Tally::unrouted];
-        c.dropped = t[Tally::dropped];
-        c.abandoned = t[Tally::abandoned];
-        c.sent = c.received = c.accepted - c.dropped - c.abandoned;
-        c.rejected = t[Tally::rejected];
-        c.redelivered = t[Tally::redelivered];
-        c.spilled = t.spilled;
-        c.cancelled = t[Tally::cancelled];
-        c.dead_letters = t[Tally::dead_letters];
-        c.dead_letters_failed = t[Tally::dead_letters_failed];
-        c.dead_letters_abandoned = t[Tally::dead_letters_abandoned];
-        return c;
-    }
+    [[nodiscard]] Counters counters() const { return detail::counters_of(*engine_); }
 
     std::shared_ptr<detail::Engine> engine_;
     Provider provider_{};
