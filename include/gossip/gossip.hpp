@@ -2,6 +2,7 @@
 #pragma once
 
 #include <gossip/batch/batch.hpp>
+#include <gossip/bus/bus_middleware.hpp>
 #include <gossip/bus/config.hpp>
 #include <gossip/bus/event_bus.hpp>
 #include <gossip/bus/report.hpp>

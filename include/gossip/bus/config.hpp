@@ -1,5 +1,6 @@
 #pragma once
 
+#include <gossip/bus/bus_middleware.hpp>
 #include <gossip/concurrency/worker_pool.hpp>
 #include <gossip/core/clock.hpp>
 #include <gossip/core/errors.hpp>
@@ -28,6 +29,7 @@ struct Config {
     Idle idle = Idle::sleep;             // what workers do while there is nothing to do
     ErrorHook on_error{};                // told of each event that ends failed
     DropHook on_drop{};                  // told of each event that was accepted and will not run
+    BusMiddleware middleware{};          // around every processor; see gossip/bus/bus_middleware.hpp
 };
 
 /// What one publish may say besides the data.

@@ -54,14 +54,16 @@ class EventBus {
 public:
     EventBus() requires std::default_initializable<Provider> : EventBus(Config{}) {}
     explicit EventBus(Config config) requires std::default_initializable<Provider>
-        : engine_(make_engine(std::move(config))) {
+        : middleware_(std::move(config.middleware)), engine_(make_engine(std::move(config))) {
         provider_.start(*engine_);
     }
     /// With what the provider wants to know.
     template <class Options>
     requires std::constructible_from<Provider, Options>
     explicit EventBus(Options options, Config config = {})
-        : engine_(make_engine(std::move(config))), provider_(std::move(options)) {
+        : middleware_(std::move(config.middleware)),
+          engine_(make_engine(std::move(config))),
+          provider_(std::move(options)) {
         provider_.start(*engine_);
     }
     EventBus(const EventBus&) = delete;
@@ -337,8 +339,9 @@ private:
         if (const Result heard = provider_.listen(names, patterns); !heard) {
             heard.error().rethrow();
         }
-        const SubscriptionId id = engine_->subscribe(detail::Processor(std::move(processor)), std::move(options),
-                                                     std::move(names), std::move(patterns));
+        detail::Processor wrapped = middleware_.around(detail::Processor(std::move(processor)), names, patterns);
+        const SubscriptionId id =
+            engine_->subscribe(std::move(wrapped), std::move(options), std::move(names), std::move(patterns));
         return Subscription(engine_, id);
     }
     template <class T, class Owner, class F>
@@ -372,6 +375,7 @@ private:
     }
     [[nodiscard]] Counters counters() const { return detail::counters_of(*engine_); }
 
+    const BusMiddleware middleware_;
     std::shared_ptr<detail::Engine> engine_;
     Provider provider_{};
     std::once_flag ended_;
