@@ -308,7 +308,7 @@ private:
                 std::vector<T> data;
                 data.reserve(batch.size());
                 for (const Event& event : batch.events) {
-                    data.push_back(EventAccess::known_data<T>(event));
+                    data.push_back(*event.data_if<T>()); // it was when it was collected
                 }
                 return call(context, std::span<const T>(data), each);
             });
@@ -318,6 +318,7 @@ private:
             const Mark& mark = batch.marks[i];
             Result result = whole && !each.ok() ? each.of(i) : whole;
             if (result && mark.part == nullptr && mark.kind != Kind::letter) {
+                Engine::settle_receipt(batch.events[i], Ending::handled, nullptr);
                 ++handled;
                 continue;
             }

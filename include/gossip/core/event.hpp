@@ -8,6 +8,7 @@
 #include <gossip/core/metadata.hpp>
 #include <gossip/core/payload.hpp>
 #include <gossip/core/priority.hpp>
+#include <gossip/core/raw_data.hpp>
 #include <gossip/core/topic.hpp>
 
 #include <chrono>
@@ -141,24 +142,39 @@ public:
         return fields_.ops != nullptr ? fields_.ops->type_name : std::string_view{};
     }
 
-    /// The data; throws NoDataError when there is none, TypeAssertionError when it is not exactly a T.
+    /// What came over a wire as text and is still to be read; empty for all other data.
+    [[nodiscard]] std::string_view raw_text() const noexcept {
+        const detail::RawData* const raw = raw_data();
+        return raw != nullptr ? raw->text() : std::string_view{};
+    }
+
+    /// The data; throws NoDataError when there is none, TypeAssertionError when it is not exactly a T, and what the
+    /// reading of data that came over a wire throws.
     template <class T>
     [[nodiscard]] const std::remove_cv_t<T>& data() const {
         if (const auto* const found = data_if<T>()) [[likely]] {
             return *found;
         }
+        const void* read = nullptr;
+        if (const detail::RawData* const raw = raw_data()) {
+            if (const Result done = raw->as(&detail::payload_ops<std::remove_cv_t<T>>, read); !done) {
+                done.error().rethrow();
+            }
+            return *static_cast<const std::remove_cv_t<T>*>(read);
+        }
         detail::throw_wrong_data({fields_.name, fields_.name_size}, detail::type_name<std::remove_cv_t<T>>(),
                                  data_type_name());
     }
 
-    /// The data, or null when there is none or it is not exactly a T.
+    /// The data, or null when there is none or it is not exactly a T. Data that came over a wire is read when it is
+    /// first asked for, if a topic with this type has been used on such a bus.
     template <class T>
     [[nodiscard]] const std::remove_cv_t<T>* data_if() const noexcept {
         static_assert(std::is_object_v<T> && !std::is_array_v<T>,
                       "gossip: data is an object; ask for it by its plain type");
         using Data = std::remove_cv_t<T>;
         if (!detail::is_type<Data>(fields_.ops)) [[unlikely]] {
-            return nullptr;
+            return static_cast<const Data*>(read_raw(&detail::payload_ops<Data>));
         }
         if constexpr (detail::is_plain<Data>) {
             return std::launder(reinterpret_cast<const Data*>(fields_.data));
@@ -223,8 +239,9 @@ private:
     // What there is to do when an event is copied, moved or destroyed; nothing for most.
     static constexpr std::uint8_t owned_name = 1; // the name is an OwnedName
     static constexpr std::uint8_t has_extras = 2;
-    static constexpr std::uint8_t boxed = 4;  // `data` holds a BoxedPointer
-    static constexpr std::uint8_t active = 8; // `data` holds data that is more than its bytes
+    static constexpr std::uint8_t boxed = 4;      // `data` holds a BoxedPointer
+    static constexpr std::uint8_t active = 8;     // `data` holds data that is more than its bytes
+    static constexpr std::uint8_t receipted = 16; // the receipt in the extras is this event's; copies have none
 
     struct Fields {
         alignas(detail::in_place_align) unsigned char data[detail::in_place_size];
@@ -289,6 +306,16 @@ private:
 
     const void* data_address() const noexcept { return has(boxed) ? get_box().data : fields_.data; }
 
+    const detail::RawData* raw_data() const noexcept {
+        return detail::is_type<detail::RawData>(fields_.ops) ? static_cast<const detail::RawData*>(data_address())
+                                                             : nullptr;
+    }
+    [[gnu::cold, gnu::noinline]] const void* read_raw(const detail::PayloadOps* ops) const noexcept {
+        const void* data = nullptr;
+        const detail::RawData* const raw = raw_data();
+        return raw != nullptr && raw->as(ops, data).ok() ? data : nullptr;
+    }
+
     /// The extras, for a change: made when there are none, copied when they are shared.
     detail::EventExtras& extras() {
         if (fields_.extras == nullptr) {
@@ -310,6 +337,7 @@ private:
 
     /// After the bytes were copied from `other`: takes part in what it owns. Throws before it has taken anything.
     [[gnu::noinline]] void share(const Event& other) {
+        fields_.flags &= static_cast<std::uint8_t>(~receipted);
         if (has(active)) {
             fields_.ops->copy(fields_.data, other.fields_.data);
         }

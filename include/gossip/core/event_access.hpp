@@ -71,6 +71,40 @@ struct EventAccess {
         return TypedEvent<T>(event, known_data<T>(event));
     }
 
+    // Receipts
+
+    [[nodiscard]] static bool has_extras(const Event& event) noexcept { return event.fields_.extras != nullptr; }
+    [[nodiscard]] static bool has_receipt(const Event& event) noexcept { return event.has(Event::receipted); }
+    /// Hangs a receipt on the event. `attempt`: which delivery of the event this is.
+    static void set_receipt(Event& event, detail::Receipt& receipt, int attempt) {
+        detail::EventExtras& extras = event.extras();
+        extras.receipt = &receipt;
+        extras.attempt = attempt;
+        event.fields_.flags |= Event::receipted;
+    }
+    /// Null without one. It is the caller's now.
+    [[nodiscard]] static detail::Receipt* take_receipt(Event& event) noexcept {
+        if (!has_receipt(event)) {
+            return nullptr;
+        }
+        event.fields_.flags &= static_cast<std::uint8_t>(~Event::receipted);
+        return event.fields_.extras->receipt;
+    }
+    /// `to` is a copy of `from` that takes its place.
+    static void pass_receipt(Event& from, Event& to) noexcept {
+        if (has_receipt(from)) {
+            from.fields_.flags &= static_cast<std::uint8_t>(~Event::receipted);
+            to.fields_.flags |= Event::receipted;
+        }
+    }
+    /// 1 for the first delivery, more for one that somebody else had before.
+    [[nodiscard]] static int attempt(const Event& event) noexcept {
+        return has_receipt(event) ? event.fields_.extras->attempt : 1;
+    }
+
+    /// Null unless the data came over a wire.
+    [[nodiscard]] static const detail::RawData* raw_data(const Event& event) noexcept { return event.raw_data(); }
+
     /// True when copying, moving or destroying the event touches nothing but its own 120 bytes.
     [[nodiscard]] static bool is_plain(const Event& event) noexcept { return event.fields_.flags == 0; }
 

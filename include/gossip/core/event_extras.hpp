@@ -5,6 +5,7 @@
 #include <gossip/core/event_id.hpp>
 #include <gossip/core/metadata.hpp>
 #include <gossip/core/priority.hpp>
+#include <gossip/core/receipt.hpp>
 #include <gossip/core/ref_count.hpp>
 
 #include <cstdint>
@@ -17,7 +18,13 @@ namespace gossip::detail {
 struct EventExtras {
     EventExtras() = default;
     EventExtras(const EventExtras& other)
-        : key(other.key), key_hash(other.key_hash), metadata(other.metadata), id_text(other.id_text), id(other.id) {}
+        : key(other.key),
+          key_hash(other.key_hash),
+          metadata(other.metadata),
+          id_text(other.id_text),
+          id(other.id),
+          receipt(other.receipt),
+          attempt(other.attempt) {}
     EventExtras& operator=(const EventExtras&) = delete;
 
     RefCount owners;
@@ -26,6 +33,8 @@ struct EventExtras {
     Metadata metadata;
     std::string id_text;
     EventId id;
+    Receipt* receipt = nullptr; // these two count for the one event that has the flag for it
+    int attempt = 1;            // which delivery this is
 };
 
 inline const Metadata& no_metadata() noexcept {

@@ -3,6 +3,7 @@
 #include <gossip/core/context.hpp>
 #include <gossip/core/errors.hpp>
 #include <gossip/core/event.hpp>
+#include <gossip/core/event_access.hpp>
 #include <gossip/core/guard.hpp>
 #include <gossip/core/type_name.hpp>
 
@@ -76,10 +77,23 @@ Result answer(F& f, Context& context, Args&&... args) {
     }
 }
 
+/// Data that can't be read now can't be read later either: the cause is a ValidationError, so it is never tried again.
+[[gnu::cold]] inline Result unreadable(const Event& event, const Error& why) {
+    const std::string text{event.raw_text().substr(0, 200)};
+    return ProcessingError{"the data of event '" + std::string(event.type().name()) + "' can't be read",
+                           ValidationError{"data", text, why.message(), why}};
+}
+
 template <class T>
 Result wrong_data(const Event& event) {
     if (!event.has_data()) {
         return NoDataError{std::string(event.type().name())};
+    }
+    if (const RawData* const raw = EventAccess::raw_data(event)) {
+        const void* data = nullptr;
+        if (const Result read = raw->as(&payload_ops<T>, data); !read) {
+            return unreadable(event, read.error());
+        }
     }
     return TypeAssertionError{std::string(type_name<T>()), std::string(event.data_type_name())};
 }

@@ -25,8 +25,11 @@ inline void Engine::run_event(Seat& seat, Frame& frame, Event& event, Kind kind,
             open_letters_.fetch_sub(1, std::memory_order_seq_cst); // [letters] those who listened have gone
             return;
         }
-        if (event.has_key() && kind == Kind::event) {
-            let_go_of_key(event);
+        if (EventAccess::has_extras(event)) {
+            if (event.has_key() && kind == Kind::event) {
+                let_go_of_key(event);
+            }
+            settle_receipt(event, Ending::unrouted, nullptr);
         }
         seat.ledger.add(Tally::unrouted);
         return;
@@ -94,7 +97,7 @@ std::size_t Engine::call_blind(Seat& seat, const ProcessorList& list, const void
 }
 
 inline std::size_t Engine::call_all(Seat& seat, const ProcessorList& list, Run& run) noexcept {
-    Context context(run, 1);
+    Context context(run, run.attempt_);
     std::size_t called = 0;
     for (const ProcessorList::Entry& entry : list.entries) {
         Subscriber& subscriber = *entry.subscriber;
@@ -113,9 +116,12 @@ inline std::size_t Engine::call_all(Seat& seat, const ProcessorList& list, Run& 
 }
 
 /// The end of an event that has no other: all its processors have run, and well.
-inline void Engine::end_well(Seat& seat, const Event& event, Kind kind) noexcept {
-    if (kind == Kind::event && event.has_key()) {
-        let_go_of_key(event);
+inline void Engine::end_well(Seat& seat, Event& event, Kind kind) noexcept {
+    if (EventAccess::has_extras(event)) {
+        if (kind == Kind::event && event.has_key()) {
+            let_go_of_key(event);
+        }
+        settle_receipt(event, Ending::handled, nullptr);
     }
     if (kind == Kind::letter) {
         open_letters_.fetch_sub(1, std::memory_order_seq_cst); // [letters] it has been read
@@ -272,6 +278,8 @@ inline void Engine::finish_slowly(Run& run, SyncOutcome* outcome) noexcept {
             seat.ledger.add(Tally::dead_letters_failed);
             open_letters_.fetch_sub(1, std::memory_order_seq_cst); // [letters] after its counter
         } else {
+            const Error lost = errors::out_of_memory;
+            settle_receipt(run.event_, Ending::failed, &lost);
             seat.ledger.add(Tally::failed);
         }
         return;

@@ -32,7 +32,15 @@
 namespace gossip {
 
 /// What became of a publish. Only `accepted` takes the event.
-enum class PublishStatus : std::uint8_t { accepted, full, closed };
+enum class PublishStatus : std::uint8_t {
+    accepted,
+    full,
+    closed,
+    // On a bus that leaves the process
+    unavailable,   // the transport is away, and as much waits for it as may
+    too_large,     // for the transport
+    not_encodable, // the data has no known codec, or its codec has failed; the error hook is told why
+};
 
 namespace detail {
 
@@ -135,6 +143,11 @@ public:
     enum class Sync : std::uint8_t { done, closed, wants_event };
     /// The same for data that no event has been made of; `wants_event` if some processor would see one.
     Sync publish_sync(const EventType& type, const PayloadOps* ops, const void* data, SyncOutcome& outcome) noexcept;
+    /// An event from elsewhere: waits for room for at most `patience`, whatever the policy says but `drop_oldest`, so
+    /// that a reader can look now and then whether it is to stop. From here on its receipt is the engine's.
+    PublishStatus receive(Event& event, std::chrono::nanoseconds patience);
+    /// One that was read and can't be received any more: it counts as accepted and as abandoned.
+    void lose(Event& event) noexcept;
     /// Accepts an event that nobody can be told to come back with, such as one whose time has come.
     bool publish_spilling(Event& event);
 
@@ -181,8 +194,9 @@ public:
     bool redeliver(Settlement::Part& part, const Error& error) noexcept;
     /// The end of an event that nothing holds open.
     void end(Seat& seat, Event& event, Kind kind, std::vector<Failure>& failures, std::int64_t begun_ns) noexcept;
-    void abandon(Seat& seat, const Event& event, Kind kind) noexcept;
-    void drop(Seat& seat, const Event& event) noexcept;
+    void abandon(Seat& seat, Event& event, Kind kind) noexcept;
+    void drop(Seat& seat, Event& event) noexcept;
+    static void settle_receipt(Event& event, Ending ending, const Error* error) noexcept;
     void let_go_of_key(const Event& event) noexcept {
         if (inbox_.pass_key_on(event)) {
             pool_.notify();
@@ -213,6 +227,10 @@ public:
     /// True if it is complete; from inside a processor it only closes the intake.
     bool shutdown(std::optional<std::chrono::nanoseconds> timeout);
     [[nodiscard]] bool closed() const noexcept { return inbox_.closed(); }
+    /// Whether redeliveries that wait are given up, as the bus ends.
+    [[nodiscard]] bool ending() const noexcept {
+        return no_more_redeliveries_.load(std::memory_order_acquire); // [late] stored before they are
+    }
     [[nodiscard]] bool complete() const noexcept {
         return complete_.load(std::memory_order_acquire); // [complete] with the final counters
     }
@@ -248,7 +266,7 @@ private:
         std::uint64_t help_called = 0;
     };
 
-    PublishStatus wait_for_room(Event& event, std::size_t lane);
+    PublishStatus wait_for_room(Event& event, std::size_t lane, std::int64_t until);
     PublishStatus refuse(Event& event);
     bool take_place(std::size_t lane, Event& event, EventRing::Refusal& refusal);
 
@@ -259,7 +277,7 @@ private:
     template <class Fail>
     std::size_t call_blind(Seat& seat, const ProcessorList& list, const void* data, Fail&& fail) noexcept;
     std::size_t call_all(Seat& seat, const ProcessorList& list, Run& run) noexcept;
-    void end_well(Seat& seat, const Event& event, Kind kind) noexcept;
+    void end_well(Seat& seat, Event& event, Kind kind) noexcept;
     void finish(Run& run, SyncOutcome* outcome) noexcept;
     void finish_slowly(Run& run, SyncOutcome* outcome) noexcept;
     void end_unroutable(Seat& seat, Event& event, Kind kind, const Error& error, SyncOutcome* outcome) noexcept;

@@ -3,6 +3,8 @@
 
 #include <gossip/dispatch/engine.hpp>
 
+#include <algorithm>
+
 namespace gossip::detail {
 
 // Edges: those of gossip/dispatch/engine.hpp
@@ -35,9 +37,41 @@ inline PublishStatus Engine::publish(Event& event, bool may_wait) {
         } else if (settings_.workers == 0) {
             return refuse(event);
         } else {
-            return wait_for_room(event, lane);
+            return wait_for_room(event, lane, far_future);
         }
     }
+}
+
+inline PublishStatus Engine::receive(Event& event, std::chrono::nanoseconds patience) {
+    if (settings_.overflow == Overflow::drop_oldest) {
+        return publish(event, false);
+    }
+    switch (inbox_.offer(event)) {
+    case EventRing::Refusal::none:
+        pool_.notify();
+        return PublishStatus::accepted;
+    case EventRing::Refusal::closed:
+        return PublishStatus::closed;
+    case EventRing::Refusal::gated:
+    case EventRing::Refusal::full:
+        break;
+    }
+    if (inside(this)) {
+        return publish_spilling(event) ? PublishStatus::accepted : PublishStatus::closed;
+    }
+    return wait_for_room(event, static_cast<std::size_t>(event.priority()),
+                         saturated_add(platform::monotonic_ns(), patience.count()));
+}
+
+inline void Engine::lose(Event& event) noexcept {
+    Seat& seat = seats_.sit_down();
+    {
+        FrameScope scope(this, seat);
+        seat.ledger.add(Tally::accepted);
+        abandon(seat, event, Kind::event);
+    }
+    SeatTable::stand_up(seat);
+    tell_drainers();
 }
 
 inline bool Engine::publish_spilling(Event& event) {
@@ -108,7 +142,8 @@ inline bool Engine::take_place(std::size_t lane, Event& event, EventRing::Refusa
     return true;
 }
 
-inline PublishStatus Engine::wait_for_room(Event& event, std::size_t lane) {
+/// `full` when it is not to be had before `until`, on the machine's steady clock.
+inline PublishStatus Engine::wait_for_room(Event& event, std::size_t lane, std::int64_t until) {
     constexpr unsigned paused_rounds = 4;
     constexpr unsigned rounds = 64;
     WaitQueue& room = inbox_.room(lane);
@@ -151,12 +186,16 @@ inline PublishStatus Engine::wait_for_room(Event& event, std::size_t lane) {
                 break;
             }
             if (inbox_.really_full(lane)) {
-                room.park(line.waiter, -1);
+                room.park(line.waiter,
+                          until == far_future ? -1 : std::max<std::int64_t>(until - platform::monotonic_ns(), 0));
             } else {
                 std::this_thread::yield();
             }
         }
         refusal = inbox_.offer(event);
+        if (until != far_future && round >= rounds && !arrived(refusal) && platform::monotonic_ns() >= until) {
+            return PublishStatus::full;
+        }
     }
     if (refusal == EventRing::Refusal::closed) {
         return PublishStatus::closed;

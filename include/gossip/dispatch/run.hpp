@@ -3,6 +3,7 @@
 #include <gossip/core/context.hpp>
 #include <gossip/core/deferral.hpp>
 #include <gossip/core/error.hpp>
+#include <gossip/core/event_access.hpp>
 #include <gossip/core/guard.hpp>
 #include <gossip/dispatch/settlement.hpp>
 
@@ -18,7 +19,7 @@ namespace gossip::detail {
 class Run final : public ContextHost {
 public:
     Run(Engine& engine, Seat& seat, Event& event, Kind kind) noexcept
-        : engine_(engine), seat_(seat), event_(event), kind_(kind) {}
+        : engine_(engine), seat_(seat), event_(event), kind_(kind), attempt_(EventAccess::attempt(event)) {}
 
     Deferral defer() override {
         if (subscriber_ == nullptr) {
@@ -81,7 +82,7 @@ private:
     Seat& seat_;
     Event& event_;
     const Kind kind_;
-    int attempt_ = 1;
+    int attempt_;
     Subscriber* subscriber_ = nullptr;
     Settlement* settlement_ = nullptr;
     std::int64_t begun_ns_ = 0; // 0: not asked for yet
@@ -106,6 +107,7 @@ inline Settlement& Run::settle_later() {
     if (settlement_ == nullptr) {
         begun_ns_ = engine_.stamp();
         settlement_ = new Settlement(engine_.shared_from_this(), event_, kind_, begun_ns_);
+        EventAccess::pass_receipt(event_, settlement_->event());
         engine_.link(*settlement_);
     }
     return *settlement_;

@@ -2,6 +2,7 @@
 
 #include <gossip/core/deferral.hpp>
 #include <gossip/core/event.hpp>
+#include <gossip/core/event_access.hpp>
 #include <gossip/dispatch/dead_letter.hpp>
 #include <gossip/dispatch/seat.hpp>
 #include <gossip/dispatch/subscriber.hpp>
@@ -66,6 +67,14 @@ public:
     /// Closes one open end; the last one ends the event and deletes the block.
     void close(Seat& seat, bool holds_key) noexcept;
 
+    /// The bus ends before a redelivery is due. What came from elsewhere, and whose sender would like to know, is not
+    /// failed by that: it is abandoned, and left to be delivered again.
+    void leave_to_others() noexcept {
+        if (EventAccess::has_receipt(event_)) {
+            left_to_others_.store(true, std::memory_order_relaxed); // relaxed: the closing of an open end follows
+        }
+    }
+
     /// Takes the end away from whoever still holds an open one: the event is counted as abandoned, once.
     [[nodiscard]] bool abandon() noexcept {
         return !ended_.exchange(true, std::memory_order_acq_rel); // [closed] one of us ends it
@@ -88,6 +97,7 @@ private:
     std::vector<std::unique_ptr<Part>> parts_;
     std::vector<Failure> failures_;
     bool failed_without_memory_ = false;
+    std::atomic<bool> left_to_others_{false};
 };
 
 /// What collects events to run them together: a batch.

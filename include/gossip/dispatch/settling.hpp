@@ -18,8 +18,11 @@ class RedeliveryTask final : public Task {
 public:
     explicit RedeliveryTask(Settlement::Part& part) noexcept : part_(part) {}
     void run(Engine& engine, Seat& seat) noexcept override { engine.run_part(seat, part_, false); }
-    void give_up(Engine&, Seat& seat) noexcept override {
+    void give_up(Engine& engine, Seat& seat) noexcept override {
         const OwnScope own(part_.home->kind() == Kind::letter);
+        if (engine.ending()) {
+            part_.home->leave_to_others();
+        }
         part_.home->add_failure(*part_.subscriber, part_.attempt - 1, part_.last.error());
         part_.home->close(seat, part_.holds_key);
     }
@@ -54,17 +57,24 @@ inline void Engine::report(const Error& error, const Event& event, SubscriptionI
     }
 }
 
-inline void Engine::drop(Seat& seat, const Event& event) noexcept {
+inline void Engine::settle_receipt(Event& event, Ending ending, const Error* error) noexcept {
+    if (Receipt* const receipt = EventAccess::take_receipt(event)) {
+        receipt->settled(ending, error);
+    }
+}
+
+inline void Engine::drop(Seat& seat, Event& event) noexcept {
     if (settings_.on_drop) {
         const OwnScope own;
         if (const Result told = guard([&] { settings_.on_drop(event, DropReason::overflow); }); !told) {
             report(told.error(), event, {}, {}, false);
         }
     }
+    settle_receipt(event, Ending::dropped, nullptr);
     seat.ledger.add(Tally::dropped);
 }
 
-inline void Engine::abandon(Seat& seat, const Event& event, Kind kind) noexcept {
+inline void Engine::abandon(Seat& seat, Event& event, Kind kind) noexcept {
     if (kind == Kind::letter) {
         seat.ledger.add(Tally::dead_letters_abandoned);
         open_letters_.fetch_sub(1, std::memory_order_seq_cst); // [letters] after its counter
@@ -76,6 +86,7 @@ inline void Engine::abandon(Seat& seat, const Event& event, Kind kind) noexcept 
             report(told.error(), event, {}, {}, false);
         }
     }
+    settle_receipt(event, Ending::abandoned, nullptr);
     seat.ledger.add(Tally::abandoned);
 }
 
@@ -85,6 +96,7 @@ inline void Engine::end(Seat& seat, Event& event, Kind kind, std::vector<Failure
         if (kind == Kind::letter) {
             open_letters_.fetch_sub(1, std::memory_order_seq_cst); // [letters] it has been read
         } else {
+            settle_receipt(event, Ending::handled, nullptr);
             seat.ledger.add(Tally::handled);
         }
         return;
@@ -118,6 +130,7 @@ inline void Engine::end(Seat& seat, Event& event, Kind kind, std::vector<Failure
         open_letters_.fetch_add(1, std::memory_order_seq_cst); // [letters] before the end of the event that it is about
         seat.ledger.add(Tally::dead_letters);
     }
+    settle_receipt(event, Ending::failed, &failures.front().error);
     seat.ledger.add(Tally::failed);
     if (letter != nullptr) {
         enqueue(std::move(letter));
@@ -210,6 +223,7 @@ inline void Engine::settle_item(Seat& seat, Event& event, Settlement::Part* shar
                 home = made.release();
             });
             if (opened) {
+                EventAccess::pass_receipt(event, home->event());
                 link(*home);
                 home->settle(seat, *part, error);
                 home->close(seat, false); // the key was let go when the event was collected
@@ -297,6 +311,10 @@ inline void Settlement::close(Seat& seat, bool holds_key) noexcept {
 }
 
 inline void Settlement::end(Seat& seat) noexcept {
+    if (left_to_others_.load(std::memory_order_relaxed)) { // relaxed: set before an open end was closed
+        engine_->abandon(seat, event_, kind_);
+        return;
+    }
     if (failed_without_memory_ && failures_.empty()) {
         std::vector<Failure> lost;
         if (guard([&] { lost.push_back(Failure{errors::out_of_memory}); })) {

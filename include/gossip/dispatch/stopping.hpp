@@ -136,17 +136,22 @@ inline bool Engine::end_redeliveries(Seat& seat) noexcept {
 /// All events whose end is open end here: abandoned.
 inline void Engine::abandon_open(Seat& seat) noexcept {
     for (;;) { // each open end is still held by somebody, who frees the block; its event ends here
-        Settlement* open = nullptr;
+        Receipt* receipt = nullptr;
         {
             const std::lock_guard lock(open_mutex_);
+            Settlement* open = nullptr;
             for (open = open_; open != nullptr && !open->abandon(); open = open->next) {}
             if (open == nullptr) {
                 break;
             }
+            receipt = EventAccess::take_receipt(open->event()); // the block may go as soon as the lock does
             seat.ledger.add(open->kind() == Kind::letter ? Tally::dead_letters_abandoned : Tally::abandoned);
             if (open->kind() == Kind::letter) {
                 open_letters_.fetch_sub(1, std::memory_order_seq_cst); // [letters] after its counter
             }
+        }
+        if (receipt != nullptr) {
+            receipt->settled(Ending::abandoned, nullptr);
         }
     }
 }

@@ -1,0 +1,139 @@
+// Data that came over a wire: a text, until somebody asks for it as a type.
+#pragma once
+
+#include <gossip/core/errors.hpp>
+#include <gossip/core/guard.hpp>
+#include <gossip/core/payload.hpp>
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace gossip::detail {
+
+/// How one codec writes data of one type to a text, and reads it. Static; listed once and for good.
+struct WireType {
+    const void* codec; // an address that tells it from other codecs
+    const PayloadOps* ops;
+    void (*encode)(const void* data, std::string& to);       // appends; may throw
+    std::shared_ptr<const void> (*decode)(std::string_view); // may throw
+    std::atomic<bool> listed{false};
+    const WireType* next = nullptr; // constant once it is listed
+};
+
+// Edges: each name stands at both of its ends in the code
+//   [listed]   a node's linking (release) happens before a search's load (acquire): its fields are seen
+//   [decoded]  a decoding's linking (release) happens before a search's load (acquire): the data is seen
+
+/// All types that the process has met on topics of buses with a codec.
+inline constinit std::atomic<const WireType*> wire_types{nullptr};
+
+/// Threads: any. Cost: one load after the first time.
+inline void list_wire_type(WireType& type) noexcept {
+    if (type.listed.load(std::memory_order_relaxed) ||           // relaxed: whoever needs the node walks the list
+        type.listed.exchange(true, std::memory_order_relaxed)) { // relaxed: only one of us links it
+        return;
+    }
+    const WireType* first = wire_types.load(std::memory_order_relaxed); // relaxed: the exchange below publishes
+    do {
+        type.next = first;
+    } while (!wire_types.compare_exchange_weak(first, &type, std::memory_order_release, // [listed] fields before it
+                                               std::memory_order_relaxed));             // relaxed: tried again
+}
+
+[[nodiscard]] inline bool same_data_type(const PayloadOps* a, const PayloadOps* b) noexcept {
+    return a == b || same_identity(a->identity, b->identity);
+}
+
+/// Null: that codec has not met the type.
+[[nodiscard]] inline const WireType* find_wire_type(const void* codec, const PayloadOps* ops) noexcept {
+    const WireType* const first = wire_types.load(std::memory_order_acquire); // [listed] the fields of all
+    for (const WireType* type = first; type != nullptr; type = type->next) {
+        if (type->ops == ops && type->codec == codec) {
+            return type;
+        }
+    }
+    for (const WireType* type = first; type != nullptr; type = type->next) { // from another shared library
+        if (type->codec == codec && same_data_type(type->ops, ops)) {
+            return type;
+        }
+    }
+    return nullptr;
+}
+
+/// What RawData is made of.
+struct RawText {
+    std::string text;
+    const void* codec; // as in WireType: who can read it
+};
+
+/// The payload of an event that came over a wire: its text, and what has been made of it so far. Shared by copies of
+/// the event. Decoding happens on the thread that asks first for that type, which is a worker, never a reader.
+///
+/// Threads: every member from any thread. Two that ask for a type at once may both decode; both results stay valid.
+/// Owns:    text and decoded data; both live as long as an event that shares them.
+class RawData {
+public:
+    explicit RawData(RawText raw) noexcept : text_(std::move(raw.text)), codec_(raw.codec) {}
+    RawData(const RawData&) = delete;
+    RawData& operator=(const RawData&) = delete;
+    ~RawData() {
+        const Decoded* decoded = decoded_.load(std::memory_order_relaxed); // relaxed: nobody else is left
+        while (decoded != nullptr) {
+            delete std::exchange(decoded, decoded->next);
+        }
+    }
+
+    [[nodiscard]] std::string_view text() const noexcept { return text_; }
+    [[nodiscard]] const void* codec() const noexcept { return codec_; }
+
+    /// The data as that type. `data` is null, and the Result says why, if it is not to be had.
+    Result as(const PayloadOps* ops, const void*& data) const noexcept {
+        data = find(ops);
+        if (data != nullptr) {
+            return {};
+        }
+        const WireType* const type = find_wire_type(codec_, ops);
+        if (type == nullptr) {
+            return TypeAssertionError{ops->type_name, "raw data, and nobody has said how to read it"};
+        }
+        return decode(*type, data);
+    }
+    /// The same for who knows the type's codec.
+    Result decode(const WireType& type, const void*& data) const noexcept {
+        const Result decoded = guard([&] {
+            auto made = std::make_unique<Decoded>(Decoded{type.ops, type.decode(text_), nullptr});
+            made->next = decoded_.load(std::memory_order_relaxed); // relaxed: the exchange below publishes
+            const Decoded* const mine = made.get();
+            while (!decoded_.compare_exchange_weak(made->next, mine,
+                                                   std::memory_order_release,    // [decoded] the data before it
+                                                   std::memory_order_relaxed)) { // relaxed: tried again
+            }
+            data = made.release()->data.get();
+        });
+        return decoded;
+    }
+
+private:
+    struct Decoded {
+        const PayloadOps* ops;
+        std::shared_ptr<const void> data;
+        const Decoded* next;
+    };
+
+    [[nodiscard]] const void* find(const PayloadOps* ops) const noexcept {
+        const Decoded* decoded = decoded_.load(std::memory_order_acquire); // [decoded] the data is seen
+        while (decoded != nullptr && !same_data_type(decoded->ops, ops)) {
+            decoded = decoded->next;
+        }
+        return decoded == nullptr ? nullptr : decoded->data.get();
+    }
+
+    const std::string text_;
+    const void* const codec_;
+    mutable std::atomic<const Decoded*> decoded_{nullptr};
+};
+
+} // namespace gossip::detail

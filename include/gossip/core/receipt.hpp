@@ -1,0 +1,34 @@
+#pragma once
+
+#include <cstdint>
+
+namespace gossip {
+
+class Error;
+
+/// The five ends of an event that was accepted, one of which each has.
+enum class Ending : std::uint8_t { handled, failed, unrouted, dropped, abandoned };
+
+namespace detail {
+
+/// What a provider hangs on an event to hear of its end: to acknowledge it, bury it, or leave it to others.
+///
+/// Threads: `settled` is called once, on whatever thread ends the event, before the end is counted: when the bus is
+///          quiet all receipts have been settled (past the deadline of a shutdown: when that returns). No lock of the
+///          bus is held. It must not wait.
+/// Owns:    itself, from the moment at which the engine has accepted the event: `settled` frees it if it needs that.
+///          An event that the engine did not accept keeps its receipt, and whoever made both ends them.
+class Receipt {
+public:
+    /// `error` is the first failure; null unless the event has failed.
+    virtual void settled(Ending ending, const Error* error) noexcept = 0;
+
+protected:
+    Receipt() = default;
+    Receipt(const Receipt&) = default;
+    Receipt& operator=(const Receipt&) = default;
+    ~Receipt() = default;
+};
+
+} // namespace detail
+} // namespace gossip

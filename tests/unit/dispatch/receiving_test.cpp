@@ -1,0 +1,352 @@
+// What a provider brings in: receipts that are settled once, room that is waited for, data that is read late.
+#include <gossip/batch/batch.hpp>
+#include <gossip/bus/event_bus.hpp>
+#include <gossip/core/event_access.hpp>
+#include <gossip/core/raw_data.hpp>
+#include <gossip/testing.hpp>
+
+#include "support/catch.hpp"
+#include "support/eventually.hpp"
+
+#include <atomic>
+#include <charconv>
+#include <chrono>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+namespace receiving_test {
+
+inline namespace parts {
+
+using namespace std::chrono_literals;
+using gossip::Config;
+using gossip::Context;
+using gossip::Ending;
+using gossip::Event;
+using gossip::EventAccess;
+using gossip::PublishStatus;
+using gossip::Result;
+using gossip_test::eventually;
+
+inline constexpr gossip::Topic<int> number{"receiving.number"};
+inline constexpr gossip::Topic<> tick{"receiving.tick"};
+
+/// Hands the engine to the test, which plays the wire.
+struct Wire : gossip::MemoryProvider {
+    gossip::detail::Engine* engine = nullptr;
+    void start(gossip::detail::Engine& to) noexcept { engine = &to; }
+};
+using Bus = gossip::EventBus<Wire>;
+
+/// What became of one event; counts how often it was told.
+struct Receipt final : gossip::detail::Receipt {
+    void settled(Ending ending, const gossip::Error* error) noexcept override {
+        last = ending;
+        message = error == nullptr ? std::string{} : std::string{error->message()};
+        ++told;
+    }
+    std::atomic<int> told{0};
+    std::atomic<Ending> last{Ending::unrouted};
+    std::string message;
+
+    [[nodiscard]] bool is(Ending ending) const { return told == 1 && last == ending; }
+};
+
+Event with_receipt(Event event, Receipt& receipt, int attempt = 1) {
+    EventAccess::set_receipt(event, receipt, attempt);
+    return event;
+}
+PublishStatus receive(Bus& bus, Event event, std::chrono::nanoseconds patience = 0ns) {
+    return bus.provider().engine->receive(event, patience);
+}
+PublishStatus receive(Bus& bus, Receipt& receipt, Event event = Event{number, 1}, int attempt = 1) {
+    return receive(bus, with_receipt(std::move(event), receipt, attempt));
+}
+
+} // namespace parts
+
+TEST_CASE("a receipt is settled once, with the end of its event", "[receiving]") {
+    Bus bus{Config{.workers = 0}};
+    Receipt good;
+    Receipt bad;
+    Receipt keyed;
+    Receipt nobody;
+    auto s = bus.subscribe(
+        number, [](const int& n) -> Result { return n == 2 ? Result{gossip::ProcessingError{"no twos"}} : Result{}; });
+    CHECK(receive(bus, good) == PublishStatus::accepted);
+    CHECK(receive(bus, bad, Event{number, 2}) == PublishStatus::accepted);
+    CHECK(receive(bus, keyed, Event{number, 3}.with_key("k")) == PublishStatus::accepted);
+    CHECK(receive(bus, nobody, Event{tick}) == PublishStatus::accepted);
+    CHECK(good.told == 0);
+    CHECK(bus.drain(5s));
+    CHECK(good.is(Ending::handled));
+    CHECK(bad.is(Ending::failed));
+    CHECK(bad.message.find("no twos") != std::string::npos);
+    CHECK(keyed.is(Ending::handled));
+    CHECK(nobody.is(Ending::unrouted));
+    CHECK(bus.shutdown().adds_up());
+    CHECK(good.told + bad.told + keyed.told + nobody.told == 4);
+}
+
+TEST_CASE("copies of an event have no receipt", "[receiving]") {
+    Bus bus{Config{.workers = 0}};
+    Receipt receipt;
+    std::optional<Event> copy;
+    int letters = 0;
+    auto s = bus.subscribe(number.type(), [&](const Event& event) -> Result {
+        if (!copy) {
+            copy = event;
+            bus.publish(*copy);
+        }
+        return gossip::errors::processing_failed;
+    });
+    auto dead = bus.subscribe(gossip::dead_letter, [&](const gossip::DeadLetter& letter) {
+        CHECK_FALSE(EventAccess::has_receipt(letter.event));
+        ++letters;
+    });
+    CHECK(receive(bus, receipt, Event{number, 1}.with_metadata("a", 1)) == PublishStatus::accepted);
+    CHECK(bus.drain(5s));
+    CHECK(letters == 2);
+    CHECK(receipt.is(Ending::failed));
+    copy.reset();
+    CHECK(receipt.told == 1);
+}
+
+TEST_CASE("a receipt waits for deferrals, redeliveries and batches", "[receiving]") {
+    gossip::testing::ManualClock clock;
+    Bus bus{Config{.workers = 0, .clock = &clock}};
+    SECTION("deferrals, also of several processors") {
+        std::vector<gossip::Deferral> open;
+        auto a = bus.subscribe(number, [&](Context& context, const int&) { open.push_back(context.defer()); });
+        auto b = bus.subscribe(number, [&](Context& context, const int&) { open.push_back(context.defer()); });
+        Receipt receipt;
+        CHECK(receive(bus, receipt) == PublishStatus::accepted);
+        bus.poll();
+        REQUIRE(open.size() == 2);
+        open[0].succeed();
+        CHECK(receipt.told == 0);
+        open[1].succeed();
+        CHECK(receipt.is(Ending::handled));
+    }
+    SECTION("a redelivery") {
+        int runs = 0;
+        auto a = bus.subscribe(
+            number, [&](const int&) -> Result { return ++runs < 3 ? Result{gossip::errors::retryable} : Result{}; },
+            {.redelivery = {.attempts = 3, .first_delay = 10ms, .jitter = 0}});
+        Receipt receipt;
+        CHECK(receive(bus, receipt) == PublishStatus::accepted);
+        bus.poll();
+        CHECK(receipt.told == 0);
+        for (int i = 0; i < 100; ++i) {
+            clock.advance(10ms);
+            bus.poll();
+        }
+        CHECK(runs == 3);
+        CHECK(receipt.is(Ending::handled));
+    }
+    SECTION("a batch, whose items end by themselves") {
+        Receipt receipts[3];
+        auto a = bus.subscribe(number, gossip::batch<int>({.size = 3}, [](std::span<const int> numbers) {
+                                   CHECK(numbers.size() == 3);
+                                   gossip::BatchResult each;
+                                   each.fail(1, gossip::errors::processing_failed);
+                                   return each;
+                               }));
+        for (int i = 0; i < 3; ++i) {
+            CHECK(receive(bus, receipts[i], Event{number, i}) == PublishStatus::accepted);
+            CHECK(receipts[i].told == 0);
+        }
+        CHECK(bus.drain(5s));
+        CHECK(receipts[0].is(Ending::handled));
+        CHECK(receipts[1].is(Ending::failed));
+        CHECK(receipts[2].is(Ending::handled));
+    }
+    SECTION("a redelivery of what a batch has failed") {
+        int runs = 0;
+        auto a = bus.subscribe(number,
+                               gossip::batch<int>({.size = 1},
+                                                  [&](std::span<const int>) -> Result {
+                                                      return ++runs < 2 ? Result{gossip::errors::retryable} : Result{};
+                                                  }),
+                               {.redelivery = {.attempts = 2, .first_delay = 10ms, .jitter = 0}});
+        Receipt receipt;
+        CHECK(receive(bus, receipt) == PublishStatus::accepted);
+        bus.poll();
+        bus.poll();
+        CHECK(receipt.told == 0);
+        for (int i = 0; i < 10; ++i) {
+            clock.advance(10ms);
+            bus.poll();
+        }
+        CHECK(receipt.is(Ending::handled));
+    }
+}
+
+TEST_CASE("a shutdown leaves to others what waits for its redelivery", "[receiving]") {
+    gossip::testing::ManualClock clock;
+    int letters = 0;
+    Bus bus{Config{.workers = 0, .clock = &clock}};
+    auto dead = bus.subscribe(gossip::dead_letter, [&] { ++letters; });
+    auto a = bus.subscribe(number, [](const int&) -> Result { return gossip::errors::retryable; },
+                           {.redelivery = {.attempts = 3, .first_delay = 1h}});
+    Receipt receipt;
+    CHECK(receive(bus, receipt) == PublishStatus::accepted);
+    bus.poll();
+    CHECK(receipt.told == 0);
+    const gossip::ShutdownReport report = bus.shutdown();
+    CHECK(receipt.is(Ending::abandoned));
+    CHECK(report.abandoned == 1);
+    CHECK(report.failed == 0);
+    CHECK(letters == 0);
+    CHECK(report.adds_up());
+}
+
+TEST_CASE("past the deadline of a shutdown every receipt is told that its event is abandoned", "[receiving]") {
+    Bus bus{Config{.workers = 1}};
+    std::optional<gossip::Deferral> open;
+    gossip_test::Gate inside;
+    auto a = bus.subscribe(number, [&](Context& context, const int& n) {
+        if (n == 0) {
+            open = context.defer();
+            return;
+        }
+        inside.open();
+        while (!context.stop_requested()) {
+            std::this_thread::yield();
+        }
+    });
+    Receipt deferred;
+    Receipt running;
+    Receipt waiting;
+    CHECK(receive(bus, deferred, Event{number, 0}) == PublishStatus::accepted);
+    CHECK(receive(bus, running, Event{number, 1}) == PublishStatus::accepted);
+    REQUIRE(inside.pass());
+    CHECK(receive(bus, waiting, Event{number, 2}) == PublishStatus::accepted);
+    const gossip::ShutdownReport report = bus.shutdown(1ms);
+    CHECK(deferred.is(Ending::abandoned));
+    CHECK(running.is(Ending::handled));
+    CHECK(waiting.is(Ending::abandoned));
+    CHECK(report.abandoned == 2);
+    open->succeed();
+    open.reset();
+    CHECK(deferred.told == 1);
+}
+
+TEST_CASE("what is dropped for a later event tells its receipt", "[receiving]") {
+    Bus bus{Config{.workers = 0, .buffer_size = 2, .overflow = gossip::Overflow::drop_oldest}};
+    auto s = bus.subscribe(number, [](const int&) {});
+    Receipt receipts[3];
+    for (Receipt& receipt : receipts) {
+        CHECK(receive(bus, receipt) == PublishStatus::accepted);
+    }
+    CHECK(receipts[0].is(Ending::dropped));
+    CHECK(bus.shutdown().adds_up());
+    CHECK(receipts[1].is(Ending::handled));
+    CHECK(receipts[2].is(Ending::handled));
+}
+
+TEST_CASE("receiving waits for room only as long as its patience", "[receiving]") {
+    Bus bus{Config{.workers = 1, .buffer_size = 2, .overflow = gossip::Overflow::reject}};
+    gossip_test::Gate gate;
+    gossip_test::Gate inside;
+    auto s = bus.subscribe(number, [&](const int& n) {
+        if (n == 0) {
+            inside.open();
+            gate.pass();
+        }
+    });
+    CHECK(receive(bus, Event{number, 0}) == PublishStatus::accepted);
+    REQUIRE(inside.pass());
+    CHECK(receive(bus, Event{number, 1}) == PublishStatus::accepted);
+    CHECK(receive(bus, Event{number, 2}) == PublishStatus::accepted);
+    const auto begin = std::chrono::steady_clock::now();
+    CHECK(receive(bus, Event{number, 3}, 20ms) == PublishStatus::full);
+    CHECK(std::chrono::steady_clock::now() - begin >= 20ms);
+
+    std::atomic<PublishStatus> late{PublishStatus::full};
+    std::thread reader([&] { late = receive(bus, Event{number, 4}, 20s); });
+    gate.open();
+    reader.join();
+    CHECK(late == PublishStatus::accepted);
+    CHECK(bus.drain(5s));
+    Receipt lost;
+    Event unwanted = with_receipt(Event{number, 5}, lost);
+    bus.provider().engine->lose(unwanted);
+    CHECK(lost.is(Ending::abandoned));
+    const gossip::ShutdownReport report = bus.shutdown();
+    CHECK(report.adds_up());
+    CHECK(report.handled == 4);
+    CHECK(report.abandoned == 1);
+    CHECK(receive(bus, Event{number, 6}, 20s) == PublishStatus::closed);
+}
+
+TEST_CASE("a delivery that others had before begins with a later attempt", "[receiving]") {
+    Bus bus{Config{.workers = 0}};
+    std::vector<int> attempts;
+    auto s = bus.subscribe(number,
+                           [&](Context& context, const int&) -> Result {
+                               attempts.push_back(context.attempt());
+                               return gossip::errors::retryable;
+                           },
+                           {.redelivery = {.attempts = 5, .first_delay = 0ns}});
+    Receipt receipt;
+    CHECK(receive(bus, receipt, Event{number, 1}, 4) == PublishStatus::accepted);
+    CHECK(bus.drain(5s));
+    CHECK(attempts == std::vector<int>{4, 5});
+    CHECK(receipt.is(Ending::failed));
+}
+
+TEST_CASE("each of many receipts is settled once, whoever ends its event", "[receiving]") {
+    constexpr int count = 2'000;
+    std::vector<Receipt> receipts(count);
+    std::mutex mutex;
+    std::vector<gossip::Deferral> open;
+    {
+        Bus bus{Config{.workers = 3, .buffer_size = 64}};
+        auto s = bus.subscribe(number, [&](Context& context, const int& n) -> Result {
+            if (n % 7 == 0) {
+                const std::lock_guard lock(mutex);
+                open.push_back(context.defer());
+            }
+            return n % 5 == 0 ? Result{gossip::errors::processing_failed} : Result{};
+        });
+        std::atomic<bool> stop{false};
+        std::thread resolver([&] {
+            while (!stop) {
+                std::vector<gossip::Deferral> mine;
+                {
+                    const std::lock_guard lock(mutex);
+                    mine.swap(open);
+                }
+                for (gossip::Deferral& deferral : mine) {
+                    deferral.succeed();
+                }
+                std::this_thread::yield();
+            }
+        });
+        for (int i = 0; i < count; ++i) {
+            Event event = with_receipt(Event{number, i}, receipts[static_cast<std::size_t>(i)]);
+            if (i % 3 == 0) {
+                event.with_key(std::to_string(i % 9));
+            }
+            REQUIRE(bus.provider().engine->receive(event, 20s) == PublishStatus::accepted);
+        }
+        CHECK(bus.drain(20s));
+        stop = true;
+        resolver.join();
+        CHECK(bus.shutdown(1ms).adds_up());
+    }
+    int wrong = 0;
+    for (int i = 0; i < count; ++i) {
+        wrong += receipts[static_cast<std::size_t>(i)].is(i % 5 == 0 ? Ending::failed : Ending::handled) ? 0 : 1;
+    }
+    CHECK(wrong == 0);
+}
+
+} // namespace receiving_test
