@@ -155,6 +155,7 @@ public:
         for (;;) {
             const std::int64_t timeout = timeout_of(me, source);
             const bool unparked = timeout == 0 ? false : places_[me].parker.park(timeout == never ? -1 : timeout);
+            const bool due = !unparked && keeps_time(me) && source.until_due() <= 0;
             const std::unique_lock lock(mutex_);
             if (!places_[me].listed) {
                 return; // a waker took us off the list; its unpark, if it is still to come, only cancels a later park
@@ -162,7 +163,7 @@ public:
             if (unparked) {
                 continue;
             }
-            if (timekeeper_ == me && source.until_due() <= 0) {
+            if (due && timekeeper_ == me) {
                 leave(me);
                 return;
             }
@@ -237,11 +238,23 @@ private:
         return false;
     }
 
+    [[nodiscard]] bool keeps_time(unsigned me) noexcept {
+        const std::lock_guard lock(mutex_);
+        return timekeeper_ == me;
+    }
+
+    /// The source is asked for its timers, and so may ask a clock of the user's, after the lock: whoever makes `me` the
+    /// timekeeper meanwhile unparks it.
     template <class Source>
     std::int64_t timeout_of(unsigned me, const Source& source) noexcept {
-        const std::lock_guard lock(mutex_);
-        std::int64_t timeout = lookout_ == me ? lookout_period_ns : never;
-        if (timekeeper_ == me) {
+        bool keeper = false;
+        std::int64_t timeout = never;
+        {
+            const std::lock_guard lock(mutex_);
+            keeper = timekeeper_ == me;
+            timeout = lookout_ == me ? lookout_period_ns : never;
+        }
+        if (keeper) {
             const std::int64_t due = source.until_due();
             timeout = due < timeout ? due : timeout;
         }

@@ -283,6 +283,8 @@ inline constinit const detail::ErrorBlock closed = detail::immortal_error(ErrorK
 inline constinit const detail::ErrorBlock full = detail::immortal_error(ErrorKind::retryable, "event buffer is full");
 inline constinit const detail::ErrorBlock abandoned =
     detail::immortal_error(ErrorKind::processing, "event was abandoned at shutdown");
+inline constinit const detail::ErrorBlock deadlock = detail::immortal_error(
+    ErrorKind::processing, "a processor with limited concurrency waits for the one that publishes to it");
 inline constinit const detail::ErrorBlock deferral_dropped =
     detail::immortal_error(ErrorKind::processing, "deferral was dropped before it was ended");
 inline constinit const detail::ErrorBlock cancelled =
@@ -302,6 +304,7 @@ inline constexpr ReadyMade<FatalError> fatal{blocks::fatal};
 inline constexpr ReadyMade<ProcessingError> closed{blocks::closed};
 inline constexpr ReadyMade<RetryableError> full{blocks::full};
 inline constexpr ReadyMade<ProcessingError> abandoned{blocks::abandoned};
+inline constexpr ReadyMade<ProcessingError> deadlock{blocks::deadlock};
 inline constexpr ReadyMade<ProcessingError> deferral_dropped{blocks::deferral_dropped};
 inline constexpr ReadyMade<ProcessingError> cancelled{blocks::cancelled};
 inline constexpr ReadyMade<ProcessingError> out_of_memory{detail::out_of_memory_block};

@@ -1,8 +1,9 @@
 #pragma once
 
-#include <gossip/concurrency/ticket_ring.hpp>
 #include <gossip/core/event.hpp>
 #include <gossip/core/event_access.hpp>
+#include <gossip/dispatch/backlog_lane.hpp>
+#include <gossip/dispatch/taken_event.hpp>
 
 #include <algorithm>
 #include <array>
@@ -20,31 +21,6 @@
 #include <vector>
 
 namespace gossip::detail {
-
-using EventRing = TicketRing<Event>;
-
-/// An event that has been moved out of the inbox and belongs to whoever runs it.
-class TakenEvent {
-public:
-    TakenEvent() noexcept = default;
-    TakenEvent(const TakenEvent&) = delete;
-    TakenEvent& operator=(const TakenEvent&) = delete;
-    ~TakenEvent() { reset(); }
-
-    void take(Event* from) noexcept { event_ = EventAccess::relocate(storage_, from); }
-    void reset() noexcept {
-        if (event_ != nullptr) {
-            std::destroy_at(std::exchange(event_, nullptr));
-        }
-    }
-    [[nodiscard]] bool has_value() const noexcept { return event_ != nullptr; }
-    Event& operator*() noexcept { return *event_; }
-    Event* operator->() noexcept { return event_; }
-
-private:
-    alignas(Event) unsigned char storage_[sizeof(Event)];
-    Event* event_ = nullptr;
-};
 
 /// What waits for something else than its place in line: events whose key is held (each parked in its slot of the
 /// ring), those whose key has come free (`ready`), and those that processors published into a full buffer (`spilled`).
@@ -82,8 +58,9 @@ public:
             ring.commit(ticket);
         } else {
             const std::size_t index = ticket & (ring.capacity() - 1);
-            lanes_[lane].slots[index] = {ticket, 0};
+            lanes_[lane].slots[index] = {ticket, 0, &key->second};
             append(key->second, link_to(lane, index));
+            lanes_[lane].come_last(index);
             ring.commit_parked(ticket);
             parked_ever_[lane].fetch_add(1, std::memory_order_release); // [spilled] statistics
             count(parked_, +1);
@@ -164,6 +141,7 @@ public:
         std::pop_heap(here.ready.begin(), here.ready.end(), std::greater<>{});
         here.ready.pop_back();
         show_first(lane);
+        here.go(ticket & (ring.capacity() - 1));
         count(parked_, -1);
         into.take(ring.address(ticket));
         ring.vacate_parked(ticket);
@@ -203,34 +181,31 @@ public:
     /// The ticket of the event that take_oldest would take, or `none`.
     [[nodiscard]] Ticket oldest(std::size_t lane) noexcept {
         const std::lock_guard lock(mutex_);
-        Ticket oldest = lanes_[lane].ready.empty() ? none : lanes_[lane].ready.front();
-        static_cast<void>(find_oldest_parked(lane, oldest));
-        return oldest;
+        const Lane& here = lanes_[lane];
+        return here.oldest == Lane::no_slot ? none : here.slots[here.oldest].ticket;
     }
     /// Takes the oldest event that waits for its key, or has just got it, if it is older than `limit`.
     [[nodiscard]] Oldest take_oldest(std::size_t lane, EventRing& ring, Ticket limit, TakenEvent& into) noexcept {
         const std::lock_guard lock(mutex_);
         Lane& here = lanes_[lane];
-        if (here.slots.empty()) {
+        const std::uint32_t index = here.oldest;
+        if (index == Lane::no_slot || here.slots[index].ticket >= limit) {
             return Oldest::none;
         }
-        Ticket oldest = limit;
-        Key* owner = find_oldest_parked(lane, oldest);
-        if (!here.ready.empty() && here.ready.front() < oldest) {
-            oldest = here.ready.front();
-            owner = nullptr;
+        const Ticket ticket = here.slots[index].ticket;
+        Key* const waits_for = here.slots[index].key;
+        if (waits_for == nullptr) { // no other ready one is older
             std::pop_heap(here.ready.begin(), here.ready.end(), std::greater<>{});
             here.ready.pop_back();
             show_first(lane);
-        } else if (owner == nullptr) {
-            return Oldest::none;
         } else {
-            unlink(*owner, link_to(lane, oldest & (ring.capacity() - 1)));
+            unlink(*waits_for, link_to(lane, index));
         }
+        here.go(index);
         count(parked_, -1);
-        into.take(ring.address(oldest));
-        ring.vacate_parked(oldest);
-        return owner == nullptr ? Oldest::holds_key : Oldest::waits_for_key;
+        into.take(ring.address(ticket));
+        ring.vacate_parked(ticket);
+        return waits_for == nullptr ? Oldest::holds_key : Oldest::waits_for_key;
     }
 
     /// Takes any event that waits for its key, spilled or not; for giving up everything that waits.
@@ -249,6 +224,7 @@ public:
                 into.take(node->event());
             } else {
                 const Ticket ticket = lanes_[lane_of(link)].slots[index_of(link)].ticket;
+                lanes_[lane_of(link)].go(index_of(link));
                 into.take(rings[lane_of(link)]->address(ticket));
                 rings[lane_of(link)]->vacate_parked(ticket);
             }
@@ -296,35 +272,11 @@ private:
         }
     };
 
-    /// A waiting event: 0 none; odd: a spilled one's address and 1; even: its slot.
-    using Link = std::uintptr_t;
-    struct Key {
-        Link first = 0;
-        Link last = 0;
-    };
+    using Link = WaitingLink;
+    using Key = WaitingKey;
     using Keys = std::unordered_map<KeyName, Key, KeyHash, KeyEqual>;
-
-    struct Waiting {
-        Ticket ticket = 0;
-        Link next = 0;
-    };
-    struct Spilled {
-        Spilled(std::size_t its_lane, Ticket tail, std::uint64_t number) noexcept
-            : lane(its_lane), before(tail), order(number) {}
-        [[nodiscard]] Event* event() noexcept { return std::launder(reinterpret_cast<Event*>(storage)); }
-        alignas(Event) unsigned char storage[sizeof(Event)];
-        std::size_t lane;
-        Ticket before; // the first ticket that was drawn after it was accepted
-        std::uint64_t order;
-        Spilled* next = nullptr; // in the order of acceptance
-        Link behind = 0;         // the next of its key
-    };
-    struct Lane {
-        std::vector<Waiting> slots; // one for each slot of the ring, made with the first keyed event
-        std::vector<Ticket> ready;  // a heap, the smallest ticket first
-        Spilled* first_spilled = nullptr;
-        Spilled* last_spilled = nullptr;
-    };
+    using Spilled = SpilledEvent;
+    using Lane = BacklogLane;
 
     static Event husk() noexcept { return EventAccess::make(EventType::literal("gossip.moved"), 0, Priority::normal); }
 
@@ -353,19 +305,6 @@ private:
     Link& after(Link link) noexcept {
         return is_spilled(link) ? spilled_of(link).behind : lanes_[lane_of(link)].slots[index_of(link)].next;
     }
-    /// The key behind which the oldest event of a lane is parked that is older than `oldest`; null if there is none.
-    Key* find_oldest_parked(std::size_t lane, Ticket& oldest) noexcept {
-        Key* owner = nullptr;
-        for (auto& [name, key] : keys_) {
-            for (Link link = key.first; link != 0; link = after(link)) {
-                if (!is_spilled(link) && lane_of(link) == lane && lanes_[lane].slots[index_of(link)].ticket < oldest) {
-                    oldest = lanes_[lane].slots[index_of(link)].ticket;
-                    owner = &key;
-                }
-            }
-        }
-        return owner;
-    }
     void append(Key& key, Link link) noexcept {
         after(link) = 0;
         if (key.last == 0) {
@@ -387,6 +326,7 @@ private:
     }
     void make_ready(std::size_t lane, std::size_t index) noexcept {
         Lane& here = lanes_[lane];
+        here.slots[index].key = nullptr;
         here.ready.push_back(here.slots[index].ticket); // within what was reserved: a slot is ready once
         std::push_heap(here.ready.begin(), here.ready.end(), std::greater<>{});
         show_first(lane);

@@ -320,14 +320,6 @@ private:
     std::atomic<bool> complete_{false};
     std::mutex open_mutex_;
     Settlement* open_ = nullptr; // under open_mutex_
-    struct Ender {
-        const void* thread;
-        const Subscriber* target;
-        Ender* next;
-        bool seen = false; // by the search that is under way
-    };
-    std::mutex enders_mutex_;
-    Ender* waiting_enders_ = nullptr; // under enders_mutex_
     std::mutex shutdown_mutex_;
     std::atomic<std::int64_t> shutdown_until_{far_future}; // on the machine's steady clock
     std::unique_ptr<WorkerState[]> workers_;

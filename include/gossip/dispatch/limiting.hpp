@@ -3,6 +3,7 @@
 
 #include <gossip/dispatch/engine.hpp>
 #include <gossip/dispatch/run.hpp>
+#include <gossip/dispatch/wait_graph.hpp>
 
 #include <chrono>
 
@@ -28,7 +29,7 @@ public:
 private:
     void arrive() noexcept {
         const std::lock_guard lock(part_.subscriber->limit->mutex);
-        --part_.subscriber->limit->under_way;
+        part_.subscriber->limit->change_under_way(-1);
     }
 
     Settlement::Part& part_;
@@ -45,13 +46,15 @@ inline bool Engine::runs_on_this_thread(const Engine& engine, const Subscriber& 
     return false;
 }
 
-/// Gets a turn, or puts the event in line for one (a success without a turn).
+/// Gets a turn, or puts the event in line for one (a success without a turn). Who publishes synchronously waits, unless
+/// those who have the turns wait for this very thread.
 inline Result Engine::take_turn(Run& run, Subscriber& subscriber, bool& has_turn) noexcept {
     ConcurrencyLimit& limit = *subscriber.limit;
+    WaitGraph::Waiter waiter(seats_, subscriber, WaitGraph::Until::one_returns, &limit.under_way);
     std::unique_lock lock(limit.mutex);
     while (limit.running >= subscriber.options.max_concurrency) {
         // Beyond the bound while a turn waits for a worker to take it up: were all of them here, nobody would.
-        if (run.kind_ != Kind::sync && (limit.waiting.size() < inbox_.capacity() || limit.under_way != 0)) {
+        if (run.kind_ != Kind::sync && (limit.waiting.size() < inbox_.capacity() || limit.turns_under_way() != 0)) {
             Settlement::Part* part = nullptr;
             lock.unlock(); // the settlement copies the event, and that is user code
             Result opened = guard([&] { part = &run.settle_later().open(subscriber, run.attempt_, true); });
@@ -74,9 +77,13 @@ inline Result Engine::take_turn(Run& run, Subscriber& subscriber, bool& has_turn
             lock.lock();
             continue;
         }
-        limit.changed.wait_for(lock, std::chrono::milliseconds(10)); // awake now and then to see the two below
+        limit.changed.wait_for(lock, std::chrono::milliseconds(10)); // awake now and then to see what follows
         if (giving_up() || !subscriber.active.load(std::memory_order_acquire)) { // [running] ended meanwhile
             return errors::abandoned;
+        }
+        if (limit.running >= subscriber.options.max_concurrency &&
+            wait_graph.look(waiter) == WaitGraph::Outlook::hopeless) {
+            return errors::deadlock;
         }
     }
     ++limit.running;
@@ -97,7 +104,7 @@ inline void Engine::hand_on(Subscriber& subscriber) noexcept {
             }
             next = static_cast<Settlement::Part*>(limit.waiting.front());
             limit.waiting.pop_front();
-            ++limit.under_way;
+            limit.change_under_way(+1);
             limit.changed.notify_all();
         }
         if (auto task = std::unique_ptr<Task>(new (std::nothrow) TurnTask(*next))) {
@@ -106,7 +113,7 @@ inline void Engine::hand_on(Subscriber& subscriber) noexcept {
         }
         {
             const std::lock_guard lock(limit.mutex);
-            --limit.under_way;
+            limit.change_under_way(-1);
         }
         Seat& seat = seats_.sit_down();
         next->home->settle(seat, *next, errors::out_of_memory);

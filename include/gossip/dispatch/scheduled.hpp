@@ -86,7 +86,9 @@ inline bool Scheduled::fire(Engine& engine) noexcept {
         if (restamp_) {
             EventAccess::set_time_ns(event, engine.stamp());
         }
-        const PublishStatus status = engine.publish(event, true);
+        // Once: into the buffer, or beyond it, where the event takes no more memory than it did as a timer. Again and
+        // again: a period that finds the buffer full is left out, or the events of a fast timer would pile up.
+        const PublishStatus status = engine.publish(event, !again);
         done = status != PublishStatus::closed;
         if (status == PublishStatus::full) { // there is no caller to be told
             engine.report(errors::full, event, {}, {}, false);

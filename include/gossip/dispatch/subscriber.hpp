@@ -92,8 +92,15 @@ struct ConcurrencyLimit {
     std::mutex mutex;
     std::condition_variable changed;
     std::size_t running = 0;
-    std::size_t under_way = 0; // of these, turns that were passed on and that no worker has taken up
-    std::deque<void*> waiting; // parts of settlements, each an open end
+    std::atomic<std::size_t> under_way{0}; // of these, turns that were passed on and that no worker has taken up
+    std::deque<void*> waiting;             // parts of settlements, each an open end
+
+    void change_under_way(int by) noexcept {
+        under_way.fetch_add(static_cast<std::size_t>(by), std::memory_order_relaxed); // relaxed: under the mutex
+    }
+    [[nodiscard]] std::size_t turns_under_way() const noexcept {
+        return under_way.load(std::memory_order_relaxed); // relaxed: under the mutex
+    }
 };
 
 /// One subscription inside the bus.

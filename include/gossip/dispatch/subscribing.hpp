@@ -3,6 +3,7 @@
 
 #include <gossip/core/guard.hpp>
 #include <gossip/dispatch/engine.hpp>
+#include <gossip/dispatch/wait_graph.hpp>
 
 #include <algorithm>
 
@@ -16,7 +17,7 @@ inline SubscriptionId Engine::subscribe(Processor processor, SubscribeOptions op
     Ref<Subscriber> subscriber(new Subscriber(id, std::move(processor), std::move(options)));
     if (!complete() && !inbox_.closed()) {
         registry_.add(std::move(subscriber), std::move(names), std::move(patterns));
-        registry_.collect(seats_);
+        succeeds([&] { registry_.collect(seats_); }); // without memory for it the old lists wait for the next time
     }
     return id;
 }
@@ -34,10 +35,7 @@ inline bool Engine::unsubscribe(SubscriptionId id) noexcept {
 }
 
 inline bool Engine::end_subscription(SubscriptionId id, Seat& seat) noexcept {
-    Ref<Subscriber> gone;
-    if (!succeeds([&] { gone = registry_.remove(id); })) {
-        return false;
-    }
+    Ref<Subscriber> gone = registry_.remove(id);
     if (!gone) {
         gone = registry_.ending(id);
         if (gone) { // ended by somebody else, or by itself: its runs are waited for all the same
@@ -62,17 +60,20 @@ inline bool Engine::end_subscription(SubscriptionId id, Seat& seat) noexcept {
             }
         });
         if (gone->limit != nullptr) {
-            std::deque<void*> waiting;
-            {
-                const std::lock_guard lock(gone->limit->mutex);
-                waiting.swap(gone->limit->waiting);
-                gone->limit->changed.notify_all();
-            }
-            for (void* const waiter : waiting) {
-                Settlement::Part& part = *static_cast<Settlement::Part*>(waiter);
-                const OwnScope own(part.home->kind() == Kind::letter);
-                part.attempt -= part.last.ok() ? 0 : 1;
-                part.home->settle(seat, part, part.last); // a success, unless it has failed before
+            const auto next_in_line = [&limit = *gone->limit]() -> Settlement::Part* {
+                const std::lock_guard lock(limit.mutex);
+                limit.changed.notify_all();
+                if (limit.waiting.empty()) {
+                    return nullptr;
+                }
+                auto* const part = static_cast<Settlement::Part*>(limit.waiting.front());
+                limit.waiting.pop_front();
+                return part;
+            };
+            while (Settlement::Part* const part = next_in_line()) {
+                const OwnScope own(part->home->kind() == Kind::letter);
+                part->attempt -= part->last.ok() ? 0 : 1;
+                part->home->settle(seat, *part, part->last); // a success, unless it has failed before
             }
         }
     }
@@ -82,78 +83,24 @@ inline bool Engine::end_subscription(SubscriptionId id, Seat& seat) noexcept {
     return true;
 }
 
-/// Waits until no other thread runs the processor, but for threads that (transitively) wait for this one in the same
-/// way. True if no other thread is left in it.
+/// Waits until no other thread runs the processor, but for threads that (transitively) wait for this one, in whatever
+/// bus. True if no other thread is left in it.
 inline bool Engine::await_end_of_runs(const Subscriber& subscriber) noexcept {
-    const void* const me = this_thread();
-    const auto runs_elsewhere = [&](const Subscriber& target, auto&& visit) {
-        seats_.for_each([&](const Seat& seat) {
-            if (seat.current.load(std::memory_order_acquire) == &target) { // [running] if not, its doings are seen
-                const void* const thread =
-                    seat.thread.load(std::memory_order_relaxed); // relaxed: stored before `current`
-                visit(thread);
-            }
-        });
-    };
-    Ender self{me, &subscriber, nullptr};
-    // Follows what that thread waits for, who runs that, what those wait for, ... back to this thread?
-    const auto waits_for_me = [&](auto&& again, const void* thread) -> bool {
-        bool waits = false;
-        for (Ender* ender = waiting_enders_; ender != nullptr && !waits; ender = ender->next) {
-            if (ender->thread == thread && !std::exchange(ender->seen, true)) {
-                runs_elsewhere(*ender->target,
-                               [&](const void* runner) { waits = waits || runner == me || again(again, runner); });
-            }
-        }
-        return waits;
-    };
+    WaitGraph::Waiter self(seats_, subscriber, WaitGraph::Until::all_return);
     WaitQueue::Waiter waiter;
-    bool listed = false;
     bool nobody_left = false;
     for (;;) {
         enders_.join(waiter);
         inbox_.raise(Inbox::enders_bit);
         registry_.fence().heavy(); // [returned] whoever returns from here on sees that we wait
-        bool running = false;
-        runs_elsewhere(subscriber, [&](const void* thread) { running = running || thread != me; });
-        if (!running) {
-            nobody_left = true;
+        const WaitGraph::Outlook outlook = wait_graph.look(self);
+        nobody_left = outlook == WaitGraph::Outlook::nobody_runs;
+        if (outlook != WaitGraph::Outlook::worth_it) {
             break;
-        }
-        {
-            const std::lock_guard lock(enders_mutex_);
-            if (!listed) {
-                self.next = waiting_enders_;
-                waiting_enders_ = &self;
-                listed = true;
-            }
-            bool others = false;
-            bool worth_it = false;
-            runs_elsewhere(subscriber, [&](const void* thread) {
-                for (Ender* ender = waiting_enders_; ender != nullptr; ender = ender->next) {
-                    ender->seen = ender == &self;
-                }
-                others = others || thread != me;
-                worth_it = worth_it || (thread != me && !waits_for_me(waits_for_me, thread));
-            });
-            if (!others) {
-                continue; // the last one has just returned
-            }
-            if (!worth_it) {
-                break;
-            }
         }
         enders_.park(waiter, -1);
     }
     enders_.leave(waiter);
-    const std::lock_guard lock(enders_mutex_);
-    if (listed) {
-        Ender** link = &waiting_enders_;
-        while (*link != &self) {
-            link = &(*link)->next;
-        }
-        *link = self.next;
-    }
     if (!enders_.any()) {
         inbox_.lower(Inbox::enders_bit);
         if (enders_.any()) {

@@ -82,15 +82,20 @@ public:
         return SubscriptionId{ids_.fetch_add(1, std::memory_order_relaxed) + 1}; // relaxed: only unlike each other
     }
 
+    /// Errors: std::bad_alloc, and nothing has changed but for the names that are known.
     void add(Ref<Subscriber> subscriber, std::vector<EventType> names, std::vector<Pattern> patterns) {
+        Member member{std::move(subscriber), std::move(names), std::move(patterns)}; // dies after the lock
         const std::lock_guard lock(mutex_);
-        for (const EventType& name : names) {
+        for (const EventType& name : member.names) {
             enter(name);
         }
-        members_.push_back(Member{std::move(subscriber), std::move(names), std::move(patterns)});
+        make_room(members_, members_.size() + 1);
+        make_room(ending_, ending_.size() + members_.size() + 1); // whoever has begun can be ended without memory
+        members_.push_back(std::move(member));
         try {
             rebuild(members_.back());
         } catch (const std::bad_alloc&) {
+            member = std::move(members_.back());
             members_.pop_back();
             throw;
         }
@@ -98,14 +103,13 @@ public:
     }
 
     /// Takes the subscription off all lists; null if there is none of that id. Runs may still be under way.
-    [[nodiscard]] Ref<Subscriber> remove(SubscriptionId id) {
+    [[nodiscard]] Ref<Subscriber> remove(SubscriptionId id) noexcept {
         const std::lock_guard lock(mutex_);
         const auto found = std::find_if(members_.begin(), members_.end(),
                                         [id](const Member& member) { return member.subscriber->id == id; });
         if (found == members_.end()) {
             return {};
         }
-        ending_.reserve(ending_.size() + 1);
         Member gone = std::move(*found);
         members_.erase(found);
         gone.subscriber->active.store(false, std::memory_order_seq_cst); // [running] before the caller's fence
@@ -348,6 +352,13 @@ private:
             }
         }
         return list;
+    }
+
+    template <class V>
+    static void make_room(V& vector, std::size_t size) {
+        if (vector.capacity() < size) {
+            vector.reserve(std::max(size, vector.capacity() * 2));
+        }
     }
 
     /// Replaces the lists of all names that `changed` wants. Under the lock. Either all or, on bad_alloc, none.

@@ -189,4 +189,25 @@ TEST_CASE("when the timekeeper is woken for other things somebody else keeps the
     }));
 }
 
+TEST_CASE("no lock is held while the source is asked for its next timer", "[parking_lot]") {
+    struct Asking : Source { // as if a clock of the user's published something while it is read
+        explicit Asking(Lot& its) : lot(its) {}
+        [[nodiscard]] std::int64_t until_due() const {
+            if (++asked < 4) {
+                lot.timer_moved();
+            }
+            return due;
+        }
+        Lot& lot;
+        mutable std::atomic<int> asked{0};
+    };
+    const Bounded bounded("a source that uses the parking lot");
+    Lot lot(1);
+    Asking source(lot);
+    std::thread sleeper([&] { lot.sleep(0, source); });
+    CHECK(eventually([&] { return source.asked >= 4; }));
+    lot.wake_one();
+    sleeper.join();
+}
+
 } // namespace parking_lot_test

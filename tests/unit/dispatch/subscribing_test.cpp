@@ -1,6 +1,7 @@
 #include <gossip/gossip.hpp>
 #include <gossip/testing.hpp>
 
+#include "support/allocation_counter.hpp"
 #include "support/catch.hpp"
 #include "support/eventually.hpp"
 
@@ -9,6 +10,7 @@
 #include <chrono>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <optional>
 #include <set>
 #include <string>
@@ -770,6 +772,44 @@ TEST_CASE("subscribing after shutdown makes an inert subscription", "[subscribin
     CHECK_FALSE(s.active());
     CHECK(bus.stats().subscriptions == 0);
     CHECK_FALSE(bus.unsubscribe(s.id()));
+}
+
+TEST_CASE("subscribing without memory changes nothing, and unsubscribing needs none", "[subscribing]") {
+    if (!support::allocations_are_counted()) {
+        return; // this build does not let allocations fail
+    }
+    gossip::EventBus bus{by_hand()};
+    auto other = bus.subscribe(gossip::Pattern{"test.*"}, [](const gossip::Event&) {});
+    int subscribed = 0;
+    for (int n = 0; subscribed < 20 && n < 1000; ++n) {
+        const auto owned = std::make_shared<int>(0);
+        const gossip::Topic<> topic{gossip::EventType{"test.memory.n" + std::to_string(n)}};
+        gossip::Subscription s;
+        bool refused = false;
+        support::fail_allocation_after(n);
+        try {
+            s = bus.subscribe(topic, [owned] { ++*owned; });
+        } catch (const std::bad_alloc&) {
+            refused = true;
+        }
+        support::fail_allocation_after(-1);
+        REQUIRE(bus.stats().subscriptions == (refused ? 1U : 2U));
+        REQUIRE(bus.publish_sync(topic).processors() == (refused ? 0U : 1U));
+        REQUIRE(*owned == (refused ? 0 : 1));
+        if (refused) {
+            REQUIRE(owned.use_count() == 1);
+            continue;
+        }
+        support::fail_allocation_after(subscribed);
+        const bool ended = bus.unsubscribe(s.id());
+        support::fail_allocation_after(-1);
+        REQUIRE(ended);
+        REQUIRE(owned.use_count() == 1); // the callable is gone
+        REQUIRE(bus.publish_sync(topic).processors() == 0);
+        ++subscribed;
+    }
+    CHECK(subscribed == 20);
+    CHECK(bus.stats().subscriptions == 1);
 }
 
 } // namespace subscribing_test
