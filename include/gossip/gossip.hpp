@@ -4,6 +4,7 @@
 #include <gossip/batch/batch.hpp>
 #include <gossip/bus/bus_middleware.hpp>
 #include <gossip/bus/config.hpp>
+#include <gossip/bus/dead_letters.hpp>
 #include <gossip/bus/event_bus.hpp>
 #include <gossip/bus/report.hpp>
 #include <gossip/filter/filter.hpp>

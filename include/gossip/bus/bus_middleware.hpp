@@ -49,12 +49,13 @@ consteval bool wraps_any_processor() {
 /// `max_concurrency`, and its redelivery (each attempt passes through the middleware). `publish_sync` passes through it
 /// as well. Around a batch the middleware sees each event being collected, and not the runs of the batch: those are
 /// retried by redelivery, and `timeout_detached`, which leaves the worker's thread, fails what should be collected.
-/// Subscriptions to names under `gossip.`, dead letters for one, are not wrapped: what a circuit breaker or a rate limit
-/// has refused would otherwise be refused again as a dead letter, and be lost.
 ///
-/// Threads: a value; copies share the middleware, which is applied through const. What it shares among the processors it
-///          wraps, such as one circuit or one bucket of tokens, it shares among all of the bus; what it keeps for each,
-///          such as the keys that deduplicate() has seen, each subscription has for itself.
+/// Subscriptions to names under `gossip.`, such as dead letters, are not wrapped: what a circuit breaker or a rate
+/// limit has refused would otherwise be refused again as a dead letter, and be lost.
+///
+/// Threads: a value; copies share the middleware, which is applied through const. What it shares among the processors
+///          that it wraps, such as one circuit or one bucket of tokens, it shares among all of the bus; what it keeps
+///          for each, such as the keys that deduplicate() has seen, each subscription has for itself.
 /// Cost:    one indirect call for each run, and what the middleware costs; processors that take the data alone get no
 ///          shorter way any more. Without middleware nothing.
 class BusMiddleware {
