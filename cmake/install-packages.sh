@@ -12,6 +12,8 @@ packages_needs_of() {
         build) echo compiler cmake ninja ;;
         test)
             echo g++ clang++ clang-runtime cmake ninja pkg-config catch2 benchmark
+            packages_needs_of redis
+            echo rapidjson zstd
             echo 'ccache? clang-format? clang-tidy?' ;;
         redis) echo hiredis nlohmann-json redis-server ;;
     esac
@@ -41,6 +43,8 @@ packages_have() {
         benchmark) packages_have_header benchmark/benchmark.h ;;
         hiredis) packages_have_header hiredis/hiredis.h ;;
         nlohmann-json) packages_have_header nlohmann/json.hpp ;;
+        rapidjson) packages_have_header rapidjson/reader.h ;;
+        zstd) packages_have_header zstd.h ;;
         clang-format | clang-tidy) command -v "$1-14" || "$1" --version 2>/dev/null | grep -q 'version 14\.' ;;
         *) command -v "$1" ;;
     esac >/dev/null 2>&1
@@ -57,6 +61,8 @@ packages_name_of() {
         clang-format | clang-tidy) echo "$1-14" ;;
         hiredis) echo libhiredis-dev ;;
         nlohmann-json) echo nlohmann-json3-dev ;;
+        rapidjson) echo rapidjson-dev ;;
+        zstd) echo libzstd-dev ;;
         *) echo "$1" ;;
     esac
 }

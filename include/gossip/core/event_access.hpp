@@ -48,6 +48,11 @@ struct EventAccess {
     [[nodiscard]] static std::uint64_t local_id(const Event& event) noexcept { return event.fields_.id; }
     [[nodiscard]] static bool has_id_text(const Event& event) noexcept { return event.has_id_text(); }
 
+    /// The id that was set as a text; empty without one. Valid as long as the event.
+    [[nodiscard]] static std::string_view id_text(const Event& event) noexcept {
+        return event.has_id_text() ? std::string_view{event.fields_.extras->id_text} : std::string_view{};
+    }
+
     /// The data's operations, or null without data.
     [[nodiscard]] static const detail::PayloadOps* ops(const Event& event) noexcept { return event.fields_.ops; }
 
