@@ -4,6 +4,7 @@
 #include <gossip/bus/report.hpp>
 #include <gossip/core/errors.hpp>
 #include <gossip/dispatch/engine.hpp>
+#include <gossip/provider/provider.hpp>
 
 #include <new>
 #include <utility>
@@ -30,9 +31,27 @@ namespace gossip::detail {
     return c;
 }
 
+/// The same for a bus that leaves the process.
+[[nodiscard]] inline Counters counters_of(const Engine& engine, const Outgoing& out) noexcept {
+    Counters c = counters_of(engine);
+    const std::uint64_t local = engine.totals()[Tally::local];
+    c.leaves_process = true;
+    c.received = c.accepted;
+    c.accepted = out.accepted + local;
+    c.sent = out.sent + local;
+    c.send_dropped = out.dropped;
+    c.send_abandoned = out.abandoned;
+    c.rejected += out.rejected;
+    return c;
+}
+
 [[nodiscard]] inline Stats stats_of(const Engine& engine, const Counters& counters) noexcept {
     Stats stats;
     static_cast<Counters&>(stats) = counters;
+    if (counters.leaves_process) {
+        const std::uint64_t confirmed = counters.sent + counters.send_dropped + counters.send_abandoned;
+        stats.unconfirmed = counters.accepted > confirmed ? counters.accepted - confirmed : 0;
+    }
     stats.waiting = engine.waiting();
     stats.subscriptions = engine.subscriptions();
     stats.timers = engine.timers();
@@ -48,10 +67,12 @@ namespace gossip::detail {
     return SyncResult{std::move(outcome.failures), outcome.processors};
 }
 
-/// What publish_sync says once the bus has been shut down.
-[[nodiscard]] inline SyncResult closed_sync_result() {
+/// What publish_sync says of an event that no processor has failed.
+[[nodiscard]] inline SyncResult sync_result(const Result& sent) {
     SyncOutcome outcome;
-    outcome.fail({}, {}, errors::closed);
+    if (!sent) {
+        outcome.fail({}, {}, sent.error());
+    }
     return sync_result(outcome);
 }
 

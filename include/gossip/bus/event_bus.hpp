@@ -1,6 +1,7 @@
 #pragma once
 
 #include <gossip/bus/accounting.hpp>
+#include <gossip/bus/carrier.hpp>
 #include <gossip/bus/config.hpp>
 #include <gossip/bus/owned_processor.hpp>
 #include <gossip/bus/report.hpp>
@@ -41,21 +42,11 @@ namespace gossip {
 /// Errors:  ValidationError for a bad configuration, name or option; std::bad_alloc leaves everything as it was.
 template <class Provider = MemoryProvider>
 class EventBus {
-    static_assert(starts<Provider>,
-                  "gossip: Provider needs `void start(detail::Engine&)`; see gossip/provider/provider.hpp");
-    static_assert(sends_events<Provider>,
-                  "gossip: Provider needs `PublishStatus send(detail::Engine&, Event&, bool may_wait)`; "
-                  "see gossip/provider/provider.hpp");
-    static_assert(listens<Provider>, "gossip: Provider needs `Result listen(const std::vector<EventType>&, const "
-                                     "std::vector<Pattern>&)`; see gossip/provider/provider.hpp");
-    static_assert(shuts_down<Provider>,
-                  "gossip: Provider needs `Result shutdown() noexcept`; see gossip/provider/provider.hpp");
-
 public:
     EventBus() requires std::default_initializable<Provider> : EventBus(Config{}) {}
     explicit EventBus(Config config) requires std::default_initializable<Provider>
         : middleware_(std::move(config.middleware)), engine_(make_engine(std::move(config))) {
-        provider_.start(*engine_);
+        carrier_.start(*engine_);
     }
     /// With what the provider wants to know.
     template <class Options>
@@ -63,8 +54,8 @@ public:
     explicit EventBus(Options options, Config config = {})
         : middleware_(std::move(config.middleware)),
           engine_(make_engine(std::move(config))),
-          provider_(std::move(options)) {
-        provider_.start(*engine_);
+          carrier_(std::move(options)) {
+        carrier_.start(*engine_);
     }
     EventBus(const EventBus&) = delete;
     EventBus& operator=(const EventBus&) = delete;
@@ -74,12 +65,12 @@ public:
 
     template <detail::event_data T>
     PublishStatus publish(const Topic<T>& topic, std::type_identity_t<T>&& data) {
-        if constexpr (requires { provider_.template send_data<T>(*engine_, topic.type(), std::move(data)); }) {
+        if constexpr (requires(Provider & to) { to.template send_data<T>(*engine_, topic.type(), std::move(data)); }) {
             if (detail::outgoing_metadata == nullptr) [[likely]] {
-                return provider_.template send_data<T>(*engine_, topic.type(), std::move(data));
+                return carrier_.provider().template send_data<T>(*engine_, topic.type(), std::move(data));
             }
         }
-        return send(make<T>(topic, std::move(data)), true);
+        return send_as<T>(make<T>(topic, std::move(data)));
     }
     template <detail::event_data T>
     requires std::copy_constructible<T> PublishStatus publish(const Topic<T>& topic,
@@ -88,18 +79,18 @@ public:
     }
     template <detail::event_data T>
     PublishStatus publish(const Topic<T>& topic, std::type_identity_t<T> data, PublishOptions options) {
-        return send(make<T>(topic, std::move(data), std::move(options)), true);
+        return send_as<T>(make<T>(topic, std::move(data), std::move(options)));
     }
     PublishStatus publish(const Topic<>& topic, PublishOptions options = {}) {
-        return send(bare(topic, engine_->stamp(), std::move(options)), true);
+        return send(bare(topic, engine_->stamp(), std::move(options)));
     }
     /// An event that was made by hand, or a dead letter's, again.
-    PublishStatus publish(Event event) { return send(std::move(event), true); }
+    PublishStatus publish(Event event) { return send(std::move(event)); }
 
     /// Never waits. On anything but `accepted` the event is still the caller's.
     [[nodiscard]] PublishStatus try_publish(Event& event) {
         detail::add_outgoing(event);
-        return provider_.send(*engine_, event, false);
+        return carrier_.template send<void>(*engine_, event, false);
     }
     [[nodiscard]] PublishStatus try_publish(Event&& event) { return try_publish(event); }
     template <detail::event_data T>
@@ -110,7 +101,8 @@ public:
             "gossip: try_publish gives the data back when it is refused, so T must move without throwing, or be "
             "assignable");
         Event event = make<T>(topic, std::move(data), std::move(options));
-        const PublishStatus status = try_publish(event);
+        detail::add_outgoing(event);
+        const PublishStatus status = carrier_.template send<T>(*engine_, event, false);
         if (status != PublishStatus::accepted) {
             T& kept = const_cast<T&>(EventAccess::known_data<T>(event)); // made from `data` above, shared with nobody
             if constexpr (std::is_nothrow_move_constructible_v<T>) {
@@ -134,16 +126,18 @@ public:
     }
     template <detail::event_data T>
     SyncResult publish_sync(const Topic<T>& topic, std::type_identity_t<T>&& data) {
-        detail::SyncOutcome outcome;
-        switch (engine_->publish_sync(topic.type(), &detail::payload_ops<T>, std::addressof(data), outcome)) {
-        case detail::Engine::Sync::done:
-            return detail::sync_result(outcome);
-        case detail::Engine::Sync::wants_event:
-            return run(make<T>(topic, std::move(data)));
-        case detail::Engine::Sync::closed:
-            break;
+        if constexpr (!leaves_process<Provider>) {
+            detail::SyncOutcome outcome;
+            switch (engine_->publish_sync(topic.type(), &detail::payload_ops<T>, std::addressof(data), outcome)) {
+            case detail::Engine::Sync::done:
+                return detail::sync_result(outcome);
+            case detail::Engine::Sync::wants_event:
+                break;
+            case detail::Engine::Sync::closed:
+                return detail::sync_result(errors::closed);
+            }
         }
-        return detail::closed_sync_result();
+        return run(make<T>(topic, std::move(data)));
     }
     template <detail::event_data T>
     requires std::copy_constructible<T> SyncResult publish_sync(const Topic<T>& topic,
@@ -224,6 +218,7 @@ public:
 
     template <class T, class F>
     [[nodiscard]] Subscription subscribe(const Topic<T>& topic, F&& processor, SubscribeOptions options = {}) {
+        carrier_.template meet<T>();
         return add(bind_processor<T>(std::forward<F>(processor)), std::move(options), {topic.type()}, {});
     }
     template <class F>
@@ -245,6 +240,7 @@ public:
     template <class T, class Owner, class F>
     [[nodiscard]] Subscription subscribe(const Topic<T>& topic, std::weak_ptr<Owner> owner, F&& processor,
                                          SubscribeOptions options = {}) {
+        carrier_.template meet<T>();
         return add_owned<T>(std::move(owner), std::forward<F>(processor), std::move(options), {topic.type()}, {});
     }
     template <class Owner, class F>
@@ -263,7 +259,7 @@ public:
     /// Without workers, or on a manual clock, it pumps, and is false once nothing more is due.
     bool drain(std::chrono::nanoseconds timeout) {
         detail::check_duration("timeout", timeout);
-        return engine_->drain(timeout);
+        return carrier_.drain(*engine_, timeout);
     }
     /// Asks every batch to run with what it has.
     void flush() { engine_->flush(); }
@@ -280,7 +276,7 @@ public:
     }
 
     [[nodiscard]] Stats stats() const { return detail::stats_of(*engine_, counters()); }
-    [[nodiscard]] Provider& provider() noexcept { return provider_; }
+    [[nodiscard]] Provider& provider() noexcept { return carrier_.provider(); }
 
 private:
     static std::shared_ptr<detail::Engine> make_engine(Config config) {
@@ -292,6 +288,7 @@ private:
 
     template <class T, class D>
     Event make(const Topic<T>& topic, D&& data) const {
+        detail::Carrier<Provider>::template meet<T>();
         return EventAccess::make<T>(topic.type(), engine_->stamp(), Priority::normal, std::forward<D>(data));
     }
     template <class T, class D>
@@ -301,28 +298,27 @@ private:
     static Event bare(const Topic<>& topic, std::int64_t stamp, PublishOptions options) {
         return detail::with(EventAccess::make(topic.type(), stamp, Priority::normal), std::move(options));
     }
-    PublishStatus send(Event event, bool may_wait) {
+    PublishStatus send(Event event) { return send_as<void>(std::move(event)); }
+    template <class T>
+    PublishStatus send_as(Event event) {
         detail::add_outgoing(event);
-        return provider_.send(*engine_, event, may_wait);
+        return carrier_.template send<T>(*engine_, event, true);
     }
     SyncResult run(Event event) {
-        detail::SyncOutcome outcome;
         detail::add_outgoing(event);
-        if (!engine_->publish_sync(event, outcome)) {
-            return detail::closed_sync_result();
-        }
-        return detail::sync_result(outcome);
+        return carrier_.send_sync(*engine_, event);
     }
     ScheduledId later(std::chrono::nanoseconds delay, Event event, bool restamp) {
         detail::check_duration("delay", delay);
-        return schedule(delay, std::make_shared<detail::Scheduled>(std::move(event), restamp, 0));
+        return schedule(delay, std::make_shared<detail::Scheduled>(std::move(event), restamp, 0, carrier_.route()));
     }
     ScheduledId again(std::chrono::nanoseconds period, Event event) {
         detail::check_duration("period", period);
         if (period.count() == 0) {
             throw ValidationError{"period", period, "must be above zero"};
         }
-        return schedule(period, std::make_shared<detail::Scheduled>(std::move(event), true, period.count()));
+        return schedule(period,
+                        std::make_shared<detail::Scheduled>(std::move(event), true, period.count(), carrier_.route()));
     }
     ScheduledId schedule(std::chrono::nanoseconds delay, std::shared_ptr<detail::Scheduled> scheduled) {
         detail::add_outgoing(scheduled->event());
@@ -336,12 +332,10 @@ private:
     Subscription add(event_processor auto processor, SubscribeOptions options, std::vector<EventType> names,
                      std::vector<Pattern> patterns) {
         detail::check(options);
-        if (const Result heard = provider_.listen(names, patterns); !heard) {
-            heard.error().rethrow();
-        }
+        std::shared_ptr<void> listening = carrier_.listen(*engine_, names, patterns);
         detail::Processor wrapped = middleware_.around(detail::Processor(std::move(processor)), names, patterns);
-        const SubscriptionId id =
-            engine_->subscribe(std::move(wrapped), std::move(options), std::move(names), std::move(patterns));
+        const SubscriptionId id = engine_->subscribe(std::move(wrapped), std::move(options), std::move(names),
+                                                     std::move(patterns), std::move(listening));
         return Subscription(engine_, id);
     }
     template <class T, class Owner, class F>
@@ -360,10 +354,12 @@ private:
     }
 
     ShutdownReport finish(std::optional<std::chrono::nanoseconds> timeout) {
+        const detail::Patience patience(timeout);
+        carrier_.close();
         const bool complete = engine_->shutdown(timeout);
         if (complete) {
-            std::call_once(ended_, [this] {
-                static_cast<void>(provider_.shutdown().ok());
+            std::call_once(ended_, [&] {
+                report_.transport = carrier_.shutdown(patience);
                 static_cast<Counters&>(report_) = counters();
             });
             return report_;
@@ -373,11 +369,11 @@ private:
         report.complete = complete;
         return report;
     }
-    [[nodiscard]] Counters counters() const { return detail::counters_of(*engine_); }
+    [[nodiscard]] Counters counters() const { return carrier_.counters(*engine_); }
 
     const BusMiddleware middleware_;
     std::shared_ptr<detail::Engine> engine_;
-    Provider provider_{};
+    detail::Carrier<Provider> carrier_;
     std::once_flag ended_;
     ShutdownReport report_; // once it has ended
 };

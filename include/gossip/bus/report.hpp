@@ -11,8 +11,10 @@
 
 namespace gossip {
 
-/// The ledger of a bus. When nothing is in flight,
+/// The ledger of a bus. When nothing is in flight, in one process,
 /// `accepted == handled + failed + unrouted + dropped + abandoned`.
+/// A bus that leaves the process has two laws: `accepted == sent + send_dropped + send_abandoned` for what leaves it, and
+/// `received == handled + failed + unrouted + dropped + abandoned` for what arrives, wherever that was published.
 struct Counters {
     std::uint64_t accepted = 0;  // publish said so
     std::uint64_t handled = 0;   // every processor that was called succeeded
@@ -21,9 +23,12 @@ struct Counters {
     std::uint64_t dropped = 0;   // made room for a later one
     std::uint64_t abandoned = 0; // the shutdown's deadline came first
     std::uint64_t sent = 0;      // events that have left for the inbox, or for the transport
-    std::uint64_t received = 0;  // events that have begun here
+    std::uint64_t received = 0; // events that have begun here; on a bus that leaves the process: that have arrived here
+    std::uint64_t send_dropped = 0;   // accepted, and refused by the transport for good
+    std::uint64_t send_abandoned = 0; // accepted, and not confirmed when the bus was shut down
+    bool leaves_process = false;
 
-    std::uint64_t rejected = 0;            // refused because the buffer was full; never accepted
+    std::uint64_t rejected = 0;            // refused: the buffer was full, or the transport can't; never accepted
     std::uint64_t redelivered = 0;         // further attempts that were scheduled
     std::uint64_t spilled = 0;             // published by processors into a full buffer
     std::uint64_t cancelled = 0;           // timers that were taken back, or were still waiting at shutdown
@@ -31,15 +36,18 @@ struct Counters {
     std::uint64_t dead_letters_failed = 0; // of these, a processor failed
     std::uint64_t dead_letters_abandoned = 0;
 
-    /// The law.
+    /// The law, or both.
     [[nodiscard]] bool adds_up() const noexcept {
-        return accepted == handled + failed + unrouted + dropped + abandoned;
+        const std::uint64_t ended = handled + failed + unrouted + dropped + abandoned;
+        return leaves_process ? accepted == sent + send_dropped + send_abandoned && received == ended
+                              : accepted == ended;
     }
 };
 
 /// A look at a running bus. The counters are read one after another; they add up when nothing is in flight.
 struct Stats : Counters {
-    std::uint64_t waiting = 0; // events that have not begun
+    std::uint64_t unconfirmed = 0; // events that the transport has not confirmed
+    std::uint64_t waiting = 0;     // events that have not begun
     std::size_t subscriptions = 0;
     std::size_t timers = 0;      // publishes to come, redeliveries, batch periods, deadlines
     std::size_t buffer_size = 0; // as rounded up
@@ -48,6 +56,7 @@ struct Stats : Counters {
 /// What became of everything that was accepted. A second shutdown returns the same.
 struct ShutdownReport : Counters {
     bool complete = true; // false from inside a processor: the shutdown goes on without it
+    Result transport{};   // how the transport ended
 };
 
 /// What publish_sync hands back.

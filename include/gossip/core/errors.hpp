@@ -281,6 +281,12 @@ inline constinit const detail::ErrorBlock timeout = detail::immortal_error(Error
 inline constinit const detail::ErrorBlock fatal = detail::immortal_error(ErrorKind::fatal, "fatal error");
 inline constinit const detail::ErrorBlock closed = detail::immortal_error(ErrorKind::processing, "event bus is closed");
 inline constinit const detail::ErrorBlock full = detail::immortal_error(ErrorKind::retryable, "event buffer is full");
+inline constinit const detail::ErrorBlock unavailable =
+    detail::immortal_error(ErrorKind::retryable, "the transport is not available");
+inline constinit const detail::ErrorBlock too_large =
+    detail::immortal_error(ErrorKind::validation, "event is too large for the transport");
+inline constinit const detail::ErrorBlock not_encodable =
+    detail::immortal_error(ErrorKind::validation, "event data cannot be encoded");
 inline constinit const detail::ErrorBlock abandoned =
     detail::immortal_error(ErrorKind::processing, "event was abandoned at shutdown");
 inline constinit const detail::ErrorBlock deadlock = detail::immortal_error(
@@ -303,6 +309,9 @@ inline constexpr ReadyMade<TimeoutError> timeout{blocks::timeout};
 inline constexpr ReadyMade<FatalError> fatal{blocks::fatal};
 inline constexpr ReadyMade<ProcessingError> closed{blocks::closed};
 inline constexpr ReadyMade<RetryableError> full{blocks::full};
+inline constexpr ReadyMade<RetryableError> unavailable{blocks::unavailable};
+inline constexpr ReadyMade<ValidationError> too_large{blocks::too_large};
+inline constexpr ReadyMade<ValidationError> not_encodable{blocks::not_encodable};
 inline constexpr ReadyMade<ProcessingError> abandoned{blocks::abandoned};
 inline constexpr ReadyMade<ProcessingError> deadlock{blocks::deadlock};
 inline constexpr ReadyMade<ProcessingError> deferral_dropped{blocks::deferral_dropped};

@@ -161,9 +161,16 @@ public:
         return settings_.clock == nullptr ? platform::monotonic_ns() : settings_.clock->steady().count();
     }
 
+    /// One more of something, counted on a thread that need not be a worker.
+    void count(Tally what) noexcept {
+        Seat& seat = seats_.sit_down();
+        seat.ledger.add(what);
+        SeatTable::stand_up(seat);
+    }
+
     // Listening (subscribing.hpp)
     SubscriptionId subscribe(Processor processor, SubscribeOptions options, std::vector<EventType> names,
-                             std::vector<Pattern> patterns);
+                             std::vector<Pattern> patterns, std::shared_ptr<void> listening = nullptr);
     inline bool
     unsubscribe(SubscriptionId id) noexcept override; // inline, or every file that includes this gets the code
     [[nodiscard]] bool subscribed(SubscriptionId id) const noexcept override {

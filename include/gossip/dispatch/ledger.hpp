@@ -24,6 +24,7 @@ enum class Tally : std::uint8_t {
     dead_letters_abandoned,
     cancelled,
     late,
+    local, // of the accepted: published on a bus that leaves the process, and stayed
     count_,
 };
 

@@ -9,6 +9,24 @@ namespace gossip::detail {
 
 // Edges: those of gossip/dispatch/engine.hpp
 
+/// Why a publish was refused.
+[[nodiscard]] inline Error refusal_error(PublishStatus status) noexcept {
+    switch (status) {
+    case PublishStatus::full:
+        return errors::full;
+    case PublishStatus::unavailable:
+        return errors::unavailable;
+    case PublishStatus::too_large:
+        return errors::too_large;
+    case PublishStatus::not_encodable:
+        return errors::not_encodable;
+    case PublishStatus::accepted:
+    case PublishStatus::closed:
+        break;
+    }
+    return errors::closed;
+}
+
 inline PublishStatus Engine::publish(Event& event, bool may_wait) {
     const auto lane = static_cast<std::size_t>(event.priority());
     for (;;) {
@@ -92,9 +110,7 @@ inline bool Engine::publish_spilling(Event& event) {
 }
 
 inline PublishStatus Engine::refuse(Event&) {
-    Seat& seat = seats_.sit_down();
-    seat.ledger.add(Tally::rejected);
-    SeatTable::stand_up(seat);
+    count(Tally::rejected);
     return PublishStatus::full;
 }
 

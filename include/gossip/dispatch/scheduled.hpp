@@ -15,10 +15,16 @@ namespace gossip {
 
 namespace detail {
 
+/// Where an event goes when its time has come; null: straight to the engine.
+struct PublishRoute {
+    PublishStatus (*send)(void* to, Event& event, bool may_wait) = nullptr;
+    void* to = nullptr;
+};
+
 class Scheduled : public std::enable_shared_from_this<Scheduled> {
 public:
-    Scheduled(Event event, bool restamp, std::int64_t period_ns) noexcept
-        : event_(std::move(event)), restamp_(restamp), period_ns_(period_ns) {}
+    Scheduled(Event event, bool restamp, std::int64_t period_ns, PublishRoute route = {}) noexcept
+        : event_(std::move(event)), restamp_(restamp), period_ns_(period_ns), route_(route) {}
 
     void start(Engine& engine, std::int64_t due_ns);
     /// True for the one call that comes before the event was published (or, again and again, at any time).
@@ -31,6 +37,7 @@ private:
     Event event_;
     const bool restamp_;
     const std::int64_t period_ns_; // 0: once
+    const PublishRoute route_;
     std::mutex mutex_;
     bool over_ = false; // these three under mutex_
     std::int64_t due_ns_ = 0;
@@ -88,10 +95,11 @@ inline bool Scheduled::fire(Engine& engine) noexcept {
         }
         // Once: into the buffer, or beyond it, where the event takes no more memory than it did as a timer. Again and
         // again: a period that finds the buffer full is left out, or the events of a fast timer would pile up.
-        const PublishStatus status = engine.publish(event, !again);
+        const PublishStatus status =
+            route_.send == nullptr ? engine.publish(event, !again) : route_.send(route_.to, event, !again);
         done = status != PublishStatus::closed;
-        if (status == PublishStatus::full) { // there is no caller to be told
-            engine.report(errors::full, event, {}, {}, false);
+        if (status != PublishStatus::accepted && done) { // there is no caller to be told
+            engine.report(refusal_error(status), event, {}, {}, false);
         }
     });
     if (!published) {

@@ -183,9 +183,7 @@ inline bool Engine::redeliver(Settlement::Part& part, const Error& error) noexce
         --part.attempt;
         return false;
     }
-    Seat& seat = seats_.sit_down();
-    seat.ledger.add(Tally::redelivered);
-    SeatTable::stand_up(seat);
+    count(Tally::redelivered);
     return true;
 }
 

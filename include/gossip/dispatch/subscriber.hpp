@@ -128,6 +128,7 @@ public:
     const SubscribeOptions options;
     std::atomic<bool> active{true};
     std::unique_ptr<ConcurrencyLimit> limit; // null: no limit
+    std::shared_ptr<void> listening;         // what its end takes back; null in one process
 
     /// Enlists a batch, once; false if batches have been ended already.
     bool enlist(const std::shared_ptr<Collector>& collector) {

@@ -12,9 +12,10 @@ namespace gossip::detail {
 // Edges: those of gossip/dispatch/engine.hpp
 
 inline SubscriptionId Engine::subscribe(Processor processor, SubscribeOptions options, std::vector<EventType> names,
-                                        std::vector<Pattern> patterns) {
+                                        std::vector<Pattern> patterns, std::shared_ptr<void> listening) {
     const SubscriptionId id = registry_.next_id();
     Ref<Subscriber> subscriber(new Subscriber(id, std::move(processor), std::move(options)));
+    subscriber->listening = std::move(listening);
     if (!complete() && !inbox_.closed()) {
         registry_.add(std::move(subscriber), std::move(names), std::move(patterns));
         succeeds([&] { registry_.collect(seats_); }); // without memory for it the old lists wait for the next time
@@ -80,6 +81,7 @@ inline bool Engine::end_subscription(SubscriptionId id, Seat& seat) noexcept {
     if (nobody_left && !inside_itself) {
         gone->processor.reset(); // nobody is in it, and nobody will be
     }
+    gone->listening.reset();
     return true;
 }
 

@@ -233,9 +233,7 @@ inline bool Engine::cancel(TimerId id) noexcept {
     if (task == nullptr) {
         return false;
     }
-    Seat& seat = seats_.sit_down();
-    seat.ledger.add(Tally::cancelled);
-    SeatTable::stand_up(seat);
+    count(Tally::cancelled);
     return true;
 }
 inline void Engine::enqueue(std::unique_ptr<Task> task) noexcept {

@@ -2,6 +2,7 @@
 
 #include <gossip/provider/provider.hpp>
 
+#include <chrono>
 #include <utility>
 #include <vector>
 
@@ -21,7 +22,7 @@ public:
         return engine.publish_data<T>(type, std::forward<T>(data));
     }
     Result listen(const std::vector<EventType>&, const std::vector<Pattern>&) noexcept { return {}; }
-    Result shutdown() noexcept { return {}; }
+    Result shutdown(std::chrono::nanoseconds) noexcept { return {}; }
 };
 
 static_assert(event_provider<MemoryProvider>);

@@ -3,13 +3,38 @@
 #include <gossip/core/event.hpp>
 #include <gossip/dispatch/engine.hpp>
 
+#include <chrono>
 #include <concepts>
+#include <cstdint>
 #include <vector>
 
 /// How to write a provider: it carries an accepted event to an engine, the delivering half of a bus; at once, or over a
 /// wire. A bus asks one small duty at a time of it, each a concept below; a type that lacks one is told so in one
-/// sentence. The bus calls `start` once before all else, and `shutdown` once after the engine has been shut down.
+/// sentence.
+///
+/// Within the process four duties will do: `start` once before all else, `send`, `listen`, and `shutdown` once after
+/// the engine has been shut down. See gossip/provider/memory_provider.hpp.
+///
+/// A provider that has `outgoing()` leaves the process: what it sends is out of the bus's hands, and what arrives comes
+/// from anybody. It owes four more: `send_sync`, `unlisten`, `drain`, `close`. What arrives it gives to
+/// `engine.receive(event, patience)`, again and again while the answer is `full`, so that it can stop in between; what it
+/// has read and can't hand over any more to `engine.lose(event)`. `detail::Receipt` tells it of each event's end. Names
+/// under `gossip.` stay in the process and never reach it.
+///
+/// Typed data: `template <class T> static detail::WireType& wire_type()` says how data of type T is written and read
+/// (gossip/provider/wire_type.hpp makes it from a codec), `send_as<T>` sends with it. An event that arrives has the text
+/// as its data, `EventAccess::make<detail::RawData>(...)`; it is read on a worker when somebody asks for it.
+///
 namespace gossip {
+
+/// What a provider has taken out of the process. When nothing is under way, `accepted == sent + dropped + abandoned`.
+struct Outgoing {
+    std::uint64_t accepted = 0;  // send said so
+    std::uint64_t sent = 0;      // the transport has confirmed it
+    std::uint64_t dropped = 0;   // accepted, and refused by the transport for good
+    std::uint64_t abandoned = 0; // not confirmed when it was shut down
+    std::uint64_t rejected = 0;  // never accepted: full, unavailable, too large, not encodable
+};
 
 /// `send` takes the event on: moves from it and says `accepted`, or leaves it with the caller. `may_wait` says that the
 /// caller is ready to wait for room.
@@ -19,26 +44,74 @@ concept sends_events = requires(P& provider, detail::Engine& engine, Event& even
 };
 
 /// `listen` is told what the bus wants to hear before a subscription becomes active; it returns when the transport has
-/// confirmed.
+/// confirmed. After an error nothing more is listened for than before. The same name may be asked for many times.
 template <class P>
 concept listens = requires(P& provider, const std::vector<EventType>& names, const std::vector<Pattern>& patterns) {
     { provider.listen(names, patterns) } -> std::same_as<Result>;
 };
 
-/// `start` gets the engine that it is to deliver to.
+/// `start` gets the engine that it is to deliver to. It must not wait.
 template <class P>
 concept starts = requires(P& provider, detail::Engine& engine) {
     { provider.start(engine) } -> std::same_as<void>;
 };
 
-/// `shutdown` ends the transport. It runs from destructors, hence noexcept.
+/// `shutdown` ends the transport: what is not out by then is given up, and counted; the Result is in the bus's report.
+/// It runs from destructors, hence noexcept; without a deadline `timeout` is the largest there is, and a transport that
+/// may be away for ever has an end of its own.
 template <class P>
-concept shuts_down = requires(P& provider) {
-    { provider.shutdown() } -> std::same_as<Result>;
-    requires noexcept(provider.shutdown());
+concept shuts_down = requires(P& provider, std::chrono::nanoseconds timeout) {
+    { provider.shutdown(timeout) } -> std::same_as<Result>;
+    requires noexcept(provider.shutdown(timeout));
+};
+
+/// `outgoing` are the counters of what leaves the process; to have them means that events do.
+template <class P>
+concept leaves_process = requires(const P& provider) {
+    { provider.outgoing() } -> std::same_as<Outgoing>;
+};
+
+/// `send_sync` returns when the transport has confirmed the event, or says why it has not.
+template <class P>
+concept sends_confirmed = requires(P& provider, detail::Engine& engine, Event& event) {
+    { provider.send_sync(engine, event) } -> std::same_as<Result>;
+};
+
+/// `unlisten` takes one `listen` with the same arguments back. It must not wait for the transport.
+template <class P>
+concept unlistens = requires(P& provider, const std::vector<EventType>& names, const std::vector<Pattern>& patterns) {
+    { provider.unlisten(names, patterns) } -> std::same_as<void>;
+    requires noexcept(provider.unlisten(names, patterns));
+};
+
+/// `drain` is true at a moment when all that was accepted has been confirmed, or given up.
+template <class P>
+concept drains = requires(P& provider, std::chrono::nanoseconds timeout) {
+    { provider.drain(timeout) } -> std::same_as<bool>;
+};
+
+/// `close` ends the intake: `send` says `closed` from here on, and when it returns nothing more is given to the engine.
+/// Receipts still arrive. It may be called many times, from any thread, also from inside processors, and returns soon.
+template <class P>
+concept closes = requires(P& provider) {
+    { provider.close() } -> std::same_as<void>;
+    requires noexcept(provider.close());
 };
 
 template <class P>
-concept event_provider = sends_events<P> && listens<P> && starts<P> && shuts_down<P>;
+concept event_provider = sends_events<P> && listens<P> && starts<P> && shuts_down<P> &&
+    (!leaves_process<P> || (sends_confirmed<P> && unlistens<P> && drains<P> && closes<P>));
+
+/// Whether data of type T can go over the provider's wire.
+template <class P>
+concept has_codec = requires {
+    { P::template wire_type<int>() } -> std::same_as<detail::WireType&>;
+};
+
+/// Specialize as true for data that never leaves the process and needs no codec, although the bus does.
+template <class T>
+inline constexpr bool local_data = false;
+template <>
+inline constexpr bool local_data<DeadLetter> = true;
 
 } // namespace gossip

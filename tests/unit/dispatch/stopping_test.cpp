@@ -35,7 +35,7 @@ struct CountedProvider : gossip::MemoryProvider {
     static inline std::atomic<int> starts{0};
     static inline std::atomic<int> stops{0};
     void start(gossip::detail::Engine&) noexcept { ++starts; }
-    gossip::Result shutdown() noexcept {
+    gossip::Result shutdown(std::chrono::nanoseconds) noexcept {
         ++stops;
         return {};
     }
