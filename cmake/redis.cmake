@@ -1,6 +1,8 @@
 # What gossip::redis needs, and what it uses where it is found.
+list(APPEND CMAKE_MODULE_PATH "${CMAKE_CURRENT_LIST_DIR}")
+find_package(Hiredis 0.14 REQUIRED)
 find_package(nlohmann_json 3.9 REQUIRED)
-set(gossip_redis_needs nlohmann_json::nlohmann_json)
+set(gossip_redis_needs hiredis::hiredis nlohmann_json::nlohmann_json)
 
 # zstd compresses large data; a build without it says so when it meets some.
 find_path(GOSSIP_ZSTD_INCLUDE zstd.h)
@@ -14,6 +16,9 @@ option(GOSSIP_ZSTD "Let gossip::redis compress large data with zstd" ${gossip_ha
 
 # What the list of headers cannot say about the target.
 function(gossip_finish_redis)
+    if(GOSSIP_INSTALL)
+        install(FILES "${PROJECT_SOURCE_DIR}/cmake/FindHiredis.cmake" DESTINATION "${gossip_config_dir}")
+    endif()
     if(GOSSIP_ZSTD)
         if(NOT gossip_has_zstd)
             message(FATAL_ERROR "gossip: GOSSIP_ZSTD is ON and zstd was not found")

@@ -1,0 +1,82 @@
+#pragma once
+
+#include <gossip/core/errors.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace gossip {
+
+/// How events travel: to whoever listens now, or through streams that keep them for each group.
+enum class RedisMode : std::uint8_t { pub_sub, streams };
+
+/// Where a group begins in a stream that it has never read. A group that was lost by the server is made again from the
+/// last entry seen or from the beginning, whatever is chosen here.
+enum class StreamStart : std::uint8_t { beginning, now };
+
+/// What readers cut off their streams. `handled`: what every group of the stream has read and settled; what one group
+/// has not read, or not acknowledged, stays.
+enum class StreamTrim : std::uint8_t { off, handled };
+
+/// What happened to a connection. Each outage is told of once, however many attempts it takes to end it.
+struct ConnectionEvent {
+    enum class Kind : std::uint8_t {
+        lost,     // it was lost, or could not be made; it is tried again with growing pauses
+        restored, // it is back, and everything that was asked of it has been asked again
+        gap,      // Pub/Sub: what others published during the outage was not seen; told before `restored`
+        refused,  // the server answers, but takes nothing for now (read-only, out of memory, loading); tried again
+    };
+    Kind kind = Kind::lost;
+    std::string_view connection{};     // "publisher", "pub_sub", "reader" or "settler"; valid for ever
+    std::optional<Error> error{};      // why; with `lost` and `refused` always there
+    std::chrono::nanoseconds outage{}; // with `restored` and `gap`: how long it took
+};
+
+/// Called on the thread that serves the connection, which waits for it: be brief, and call nothing of the bus that
+/// waits for the server. What it throws is ignored.
+using ConnectionHook = std::function<void(const ConnectionEvent&)>;
+
+/// How streams are read; without meaning for RedisMode::pub_sub.
+struct StreamOptions {
+    std::size_t count = 256;                     // entries asked for at once, at most
+    std::size_t max_held = 4096;                 // entries of this consumer that may be unsettled at a time
+    std::chrono::milliseconds block{2'000};      // how long the server holds a read that finds nothing
+    std::chrono::milliseconds min_idle{60'000};  // unrenewed for so long, an entry's consumer counts as crashed
+    std::chrono::milliseconds claim_interval{0}; // how often to look for such entries; 0: a third of min_idle
+    int max_deliveries = 10;                     // deliveries of an entry, at most, before it is buried
+    std::string dead_letter_stream{};            // where it is buried; empty: <prefix>dead_letters
+    StreamStart start = StreamStart::beginning;
+    StreamTrim trim = StreamTrim::off;
+    std::chrono::milliseconds keep{0};                  // trimming leaves what is younger
+    std::chrono::milliseconds consumer_idle{3'600'000}; // consumers idle for so long, with nothing pending, are removed
+    std::chrono::milliseconds refresh{1'000};           // how often patterns look for new streams
+};
+
+/// How a bus reaches Redis. What is out of bounds is refused with a ValidationError that names the field, the value and
+/// the rule; the password of a url is never part of it.
+struct RedisOptions {
+    std::string url = "redis://127.0.0.1:6379"; // redis://user:password@host:port/db, unix:///path?db=1
+    RedisMode mode = RedisMode::pub_sub;
+    std::string group{};       // streams: members of a group share the events, each group gets them all
+    std::string consumer{};    // streams: this member's name; empty: a new one each time
+    std::string client_name{}; // what CLIENT LIST shows, followed by the connection's part; empty: gossip
+    std::string prefix{};      // stands before every channel and stream
+    std::chrono::milliseconds connect_timeout{2'000}; // each attempt, with greetings
+    std::chrono::milliseconds command_timeout{5'000}; // a server silent for so long is given up
+    std::chrono::milliseconds keepalive{15'000};      // TCP: first probe of a silent peer; 0: none
+    std::chrono::milliseconds ping_interval{5'000};   // silence after which the server is asked whether it lives
+    std::chrono::milliseconds backoff_first{50};      // pauses between attempts: up to this, doubling, drawn at random
+    std::chrono::milliseconds backoff_max{2'000};
+    std::size_t outbox_size = 65'536;       // commands that may wait for the server's word, at most
+    std::size_t outbox_bytes = 256 << 20;   // and their bytes
+    std::size_t max_event_bytes = 16 << 20; // an encoded event, at most
+    StreamOptions stream{};
+    ConnectionHook on_connection{};
+};
+
+} // namespace gossip

@@ -1,0 +1,222 @@
+#pragma once
+
+// Real Redis servers of a test's own: started in a folder of their own, killed, started again, and always reaped. They
+// listen on a Unix socket there and on a free port of 127.0.0.1, and keep everything in an append-only file written
+// through at each command, so that what they have said stays true when they are killed.
+
+#include "support/catch.hpp"
+#include "support/eventually.hpp"
+
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <initializer_list>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <hiredis/hiredis.h>
+
+#include <arpa/inet.h>
+#include <csignal>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace gossip_test {
+
+/// A port that was free a moment ago.
+inline int free_port() {
+    const int socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address;
+    if (::bind(socket, reinterpret_cast<const sockaddr*>(&address), size) != 0 ||
+        ::getsockname(socket, reinterpret_cast<sockaddr*>(&address), &size) != 0) {
+        throw std::runtime_error("no free port");
+    }
+    ::close(socket);
+    return ntohs(address.sin_port);
+}
+
+class RedisServer {
+public:
+    /// `more`: further options of redis-server, each followed by its value.
+    explicit RedisServer(std::vector<std::string> more = {}) : more_(std::move(more)) {
+        std::string pattern = std::filesystem::temp_directory_path() / "gossip-redis-XXXXXX";
+        if (::mkdtemp(pattern.data()) == nullptr) {
+            throw std::runtime_error("no temporary folder");
+        }
+        folder_ = pattern;
+        start();
+    }
+    RedisServer(const RedisServer&) = delete;
+    RedisServer& operator=(const RedisServer&) = delete;
+    ~RedisServer() {
+        kill();
+        std::error_code ignored; // a folder that stays behind in /tmp fails no test
+        std::filesystem::remove_all(folder_, ignored);
+    }
+
+    static bool is_installed() {
+        static const bool found = std::system("command -v redis-server >/dev/null 2>&1") == 0;
+        return found;
+    }
+
+    [[nodiscard]] std::string socket() const { return folder_ / "redis.sock"; }
+    [[nodiscard]] std::string url() const { return "unix://" + socket(); }
+    [[nodiscard]] std::string tcp_url() const { return "redis://127.0.0.1:" + std::to_string(port_); }
+    [[nodiscard]] int port() const { return port_; }
+
+    /// Returns once it answers.
+    void start() {
+        for (int attempt = 0; attempt < 5; ++attempt) {
+            if (port_ == 0 || attempt > 0) {
+                port_ = free_port();
+            }
+            spawn();
+            const auto up = [this] { return command({"PING"}) == "PONG" || has_ended(); };
+            if (eventually(up) && !has_ended()) {
+                return;
+            }
+            kill();
+        }
+        throw std::runtime_error("redis-server does not start; see " + (folder_ / "log").string());
+    }
+
+    /// As a crash: SIGKILL.
+    void kill() {
+        if (process_ > 0) {
+            ::kill(process_, SIGKILL);
+            ::waitpid(process_, nullptr, 0);
+            process_ = 0;
+        }
+    }
+    /// Accepts connections and answers nothing, until `thaw`.
+    void freeze() { ::kill(process_, SIGSTOP); }
+    void thaw() { ::kill(process_, SIGCONT); }
+
+    /// One command on a connection of its own. The answer as a line: arrays in brackets, errors as they come; empty if
+    /// there is none.
+    std::string command(const std::vector<std::string>& arguments) const {
+        const std::unique_ptr<redisContext, decltype(&redisFree)> context{
+            redisConnectUnixWithTimeout(socket().c_str(), timeval{5, 0}), &redisFree};
+        if (context == nullptr || context->err != 0) {
+            return "";
+        }
+        redisSetTimeout(context.get(), timeval{20, 0});
+        std::vector<const char*> texts;
+        std::vector<std::size_t> sizes;
+        for (const std::string& argument : arguments) {
+            texts.push_back(argument.data());
+            sizes.push_back(argument.size());
+        }
+        const std::unique_ptr<void, decltype(&freeReplyObject)> reply{
+            redisCommandArgv(context.get(), static_cast<int>(texts.size()), texts.data(), sizes.data()),
+            &freeReplyObject};
+        return reply == nullptr ? "" : text_of(*static_cast<const redisReply*>(reply.get()));
+    }
+    [[nodiscard]] long number(const std::vector<std::string>& arguments) const {
+        return std::atol(command(arguments).c_str());
+    }
+    /// Ends the connections whose names end in `part`; how many there were.
+    int cut(std::string_view part) const {
+        int count = 0;
+        const std::string list = command({"CLIENT", "LIST"});
+        for (std::size_t at = 0; at < list.size();) {
+            const std::size_t end = std::min(list.find('\n', at), list.size());
+            const std::string_view line = std::string_view{list}.substr(at, end - at);
+            if (line.find(":" + std::string{part} + " ") != std::string_view::npos) {
+                const std::string id{line.substr(3, line.find(' ') - 3)};
+                count += command({"CLIENT", "KILL", "ID", id}) == "1" ? 1 : 0;
+            }
+            at = end + 1;
+        }
+        return count;
+    }
+
+private:
+    static std::string text_of(const redisReply& reply) {
+        switch (reply.type) {
+        case REDIS_REPLY_INTEGER:
+            return std::to_string(reply.integer);
+        case REDIS_REPLY_ARRAY: {
+            std::string text = "[";
+            for (std::size_t i = 0; i < reply.elements; ++i) {
+                text += (i == 0 ? "" : ",") + text_of(*reply.element[i]);
+            }
+            return text + "]";
+        }
+        case REDIS_REPLY_NIL:
+            return "nil";
+        default:
+            return {reply.str, static_cast<std::size_t>(reply.len)};
+        }
+    }
+
+    void spawn() {
+        std::vector<std::string> words{"redis-server",
+                                       "--port",
+                                       std::to_string(port_),
+                                       "--bind",
+                                       "127.0.0.1",
+                                       "--unixsocket",
+                                       socket(),
+                                       "--dir",
+                                       folder_.string(),
+                                       "--logfile",
+                                       "log",
+                                       "--save",
+                                       "",
+                                       "--daemonize",
+                                       "no",
+                                       "--appendonly",
+                                       "yes",
+                                       "--appendfsync",
+                                       "always"};
+        words.insert(words.end(), more_.begin(), more_.end());
+        std::vector<char*> arguments;
+        for (std::string& word : words) {
+            arguments.push_back(word.data());
+        }
+        arguments.push_back(nullptr);
+        process_ = ::fork();
+        if (process_ == 0) { // system calls alone from here on
+            ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+            ::execvp("redis-server", arguments.data());
+            ::_exit(127);
+        }
+        if (process_ < 0) {
+            throw std::runtime_error("cannot fork");
+        }
+    }
+
+    bool has_ended() {
+        if (process_ > 0 && ::waitpid(process_, nullptr, WNOHANG) == process_) {
+            process_ = 0;
+        }
+        return process_ <= 0;
+    }
+
+    std::vector<std::string> more_;
+    std::filesystem::path folder_;
+    int port_ = 0;
+    pid_t process_ = 0;
+};
+
+} // namespace gossip_test
+
+/// Stands at the start of a test that needs a server.
+#define GOSSIP_NEEDS_REDIS()                            \
+    if (!::gossip_test::RedisServer::is_installed()) {  \
+        WARN("skipped: redis-server is not installed"); \
+        return;                                         \
+    }
