@@ -3,6 +3,7 @@
 #include <gossip/core/clock.hpp>
 #include <gossip/core/deferral.hpp>
 #include <gossip/core/errors.hpp>
+#include <gossip/core/helper_threads.hpp>
 
 #include <chrono>
 #include <condition_variable>
@@ -33,6 +34,8 @@ public:
     [[nodiscard]] virtual Clock* clock() const noexcept = 0; // null: the operating system's
     /// The event's run on a bus that may be collected by a batch; null for every other host.
     [[nodiscard]] virtual Run* run() noexcept { return nullptr; }
+    /// Who waits for the threads that a processor makes for itself; null: nobody.
+    [[nodiscard]] virtual std::shared_ptr<HelperThreads> helpers() const noexcept { return nullptr; }
 
 protected:
     ContextHost() = default;

@@ -8,6 +8,7 @@
 #include <gossip/core/event.hpp>
 #include <gossip/core/event_access.hpp>
 #include <gossip/core/guard.hpp>
+#include <gossip/core/helper_threads.hpp>
 #include <gossip/dispatch/dead_letter.hpp>
 #include <gossip/dispatch/inbox.hpp>
 #include <gossip/dispatch/seat.hpp>
@@ -317,6 +318,7 @@ private:
     Inbox inbox_;
     TaskQueue tasks_;
     TimerList timers_;
+    const std::shared_ptr<HelperThreads> helpers_ = std::make_shared<HelperThreads>();
     std::stop_source stop_;
     const std::stop_token stop_token_{stop_.get_token()};
     WaitQueue drainers_;

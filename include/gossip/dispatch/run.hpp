@@ -33,6 +33,7 @@ public:
     [[nodiscard]] inline std::stop_token stop_token() const override;
     [[nodiscard]] inline bool stop_requested() const noexcept override;
     [[nodiscard]] inline Clock* clock() const noexcept override;
+    [[nodiscard]] inline std::shared_ptr<HelperThreads> helpers() const noexcept override;
 
     /// The running processor is a batch: the event goes to `collector` when all processors have run.
     void collect(std::shared_ptr<Collector> collector) {
@@ -102,6 +103,7 @@ inline std::shared_ptr<void> Run::stop_at(std::int64_t due_ns, std::stop_source 
 inline std::stop_token Run::stop_token() const { return engine_.stop_token_; }
 inline bool Run::stop_requested() const noexcept { return engine_.stop_token_.stop_requested(); }
 inline Clock* Run::clock() const noexcept { return engine_.settings_.clock; }
+inline std::shared_ptr<HelperThreads> Run::helpers() const noexcept { return engine_.helpers_; }
 
 inline Settlement& Run::settle_later() {
     if (settlement_ == nullptr) {

@@ -183,7 +183,7 @@ inline void Engine::give_up_everything(Seat& seat) noexcept {
 
 inline bool Engine::shutdown(std::optional<std::chrono::nanoseconds> timeout) {
     inbox_.close();
-    if (inside(this)) {
+    if (inside(this) || helpers_->run_here()) {
         return false; // whoever calls from outside waits for this very processor, among others
     }
     // Whoever has the least patience ends it for all.
@@ -248,6 +248,7 @@ inline bool Engine::shutdown(std::optional<std::chrono::nanoseconds> timeout) {
             drainers_.leave(waiter);
         };
         await_others();
+        helpers_->join(); // late runs of timeout_detached, which nobody waits for any more
         while (in_time) { // what came due too late to be published
             const std::unique_ptr<Task> task = tasks_.pop();
             if (task == nullptr) {

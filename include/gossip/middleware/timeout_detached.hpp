@@ -1,6 +1,7 @@
 #pragma once
 
 #include <gossip/core/clock.hpp>
+#include <gossip/core/helper_threads.hpp>
 #include <gossip/core/outgoing.hpp>
 #include <gossip/core/waiter.hpp>
 #include <gossip/middleware/middleware.hpp>
@@ -41,6 +42,7 @@ public:
     DetachedRun(Event event, Context& context, std::chrono::nanoseconds end)
         : event_(std::move(event)),
           clock_(context.host() == nullptr ? nullptr : context.host()->clock()),
+          helpers_(context.host() == nullptr ? nullptr : context.host()->helpers()),
           attempt_(context.attempt()),
           end_(end) {}
 
@@ -54,6 +56,7 @@ public:
             }
             state_ = State::running;
         }
+        const detail::HelperThreads::Scope here(helpers_.get());
         Context whole(*this, attempt_);
         Context limited(whole, end_);
         Result result = guard([&] { return outgoing_.apply([&] { return next(limited, event_); }); });
@@ -97,11 +100,13 @@ public:
     [[nodiscard]] std::stop_token stop_token() const override { return stop_.get_token(); }
     [[nodiscard]] bool stop_requested() const noexcept override { return stop_.stop_requested(); }
     [[nodiscard]] Clock* clock() const noexcept override { return clock_; }
+    [[nodiscard]] std::shared_ptr<detail::HelperThreads> helpers() const noexcept override { return helpers_; }
 
 private:
     const Event event_;
     const detail::OutgoingCopy outgoing_;
     Clock* const clock_;
+    const std::shared_ptr<detail::HelperThreads> helpers_; // of the bus; null outside of one
     const int attempt_;
     const std::chrono::nanoseconds end_;
     std::stop_source stop_;
@@ -112,15 +117,25 @@ private:
 };
 
 /// The helper threads of one processor, and the processor: threads are made when they are first needed, and kept.
+///
+/// Threads: every member from any thread; the helpers share it until their end.
 template <class Next>
-class DetachedHelpers : public std::enable_shared_from_this<DetachedHelpers<Next>> {
+class DetachedHelpers final : public detail::HelperGroup, public std::enable_shared_from_this<DetachedHelpers<Next>> {
 public:
     DetachedHelpers(Next next, int most, std::shared_ptr<DetachedCounts> counts)
         : next_(std::move(next)), most_(static_cast<std::size_t>(most)), counts_(std::move(counts)) {}
+    ~DetachedHelpers() {
+        for (std::thread& thread : threads_) {
+            thread.detach(); // nobody has joined them, and this is the last one, at its end
+        }
+    }
 
     void submit(const std::shared_ptr<DetachedRun>& run) {
         const std::lock_guard lock(mutex_);
         if (idle_ <= line_.size() && threads_.size() < most_) {
+            if (const auto bus = run->helpers(); bus != nullptr && threads_.empty()) {
+                bus->add(this->shared_from_this());
+            }
             threads_.reserve(threads_.size() + 1);
             threads_.emplace_back([self = this->shared_from_this()] { self->work(); });
         }
@@ -134,7 +149,19 @@ public:
     }
 
     /// Waits for what still runs; but not for itself, when a processor's own run ends its subscription.
-    void close() {
+    void close() noexcept {
+        if (working_for != this) {
+            join();
+            return;
+        }
+        std::unique_lock lock(mutex_);
+        closed_ = true;
+        work_.notify_all();
+        ended_.wait(lock, [this] { return running_ <= 1; }); // their threads are joined at the end of the bus
+    }
+
+    void join() noexcept override {
+        const std::lock_guard one_at_a_time(join_mutex_);
         std::vector<std::thread> threads;
         {
             const std::lock_guard lock(mutex_);
@@ -143,16 +170,13 @@ public:
         }
         work_.notify_all();
         for (std::thread& thread : threads) {
-            if (thread.get_id() == std::this_thread::get_id()) {
-                thread.detach(); // it shares this object until its end
-            } else {
-                thread.join();
-            }
+            thread.join();
         }
     }
 
 private:
     void work() {
+        working_for = this;
         std::unique_lock lock(mutex_);
         for (;;) {
             ++idle_;
@@ -163,23 +187,31 @@ private:
             }
             std::shared_ptr<DetachedRun> run = std::move(line_.front());
             line_.pop_front();
+            ++running_;
             lock.unlock();
             if (!run->run(next_)) {
                 counts_->late.fetch_add(1, std::memory_order_relaxed); // relaxed: a count to show
             }
             run.reset(); // the event's data goes outside of the lock
             lock.lock();
+            --running_;
+            ended_.notify_all();
         }
     }
+
+    inline static constinit thread_local const void* working_for = nullptr; // the group whose helper this thread is
 
     detail::Guarded<Next> next_;
     const std::size_t most_;
     const std::shared_ptr<DetachedCounts> counts_;
-    std::mutex mutex_;
+    std::mutex join_mutex_;
+    std::mutex mutex_; // what follows
     std::condition_variable work_;
+    std::condition_variable ended_;
     std::deque<std::shared_ptr<DetachedRun>> line_;
     std::vector<std::thread> threads_;
     std::size_t idle_ = 0;
+    std::size_t running_ = 0;
     bool closed_ = false;
 };
 
@@ -280,8 +312,10 @@ private:
 ///          key is free by then. That is the price; prefer timeout where the processor can look at its context.
 /// Cost:    two thread switches and an allocation or two for each event.
 /// Stalls:  a helper that is stuck is not replaced: when all of them are, events wait for their time and fail unbegun.
-///          Destroying the processor (the end of its subscription) waits for its helpers, on the clock of the late run.
-/// Owns:    up to `helpers` threads for each processor.
+///          The end of its subscription waits for its helpers, and so does the shutdown of its bus, even past its
+///          deadline: a run that never returns keeps them waiting.
+/// Owns:    up to `helpers` threads for each processor, joined then. A shutdown that is called from a late run closes
+///          the intake and returns, as from inside any processor.
 /// Errors:  bad arguments are ValidationErrors; no thread to be had fails the event. A run cannot be deferred. When the
 ///          bus asks processors to stop, or an outer deadline passes, the caller returns `errors::cancelled` at once.
 template <class Rep, class Period>

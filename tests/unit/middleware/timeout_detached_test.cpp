@@ -1,9 +1,11 @@
+#include <gossip/bus/event_bus.hpp>
 #include <gossip/middleware/chain.hpp>
 #include <gossip/middleware/correlation.hpp>
 #include <gossip/middleware/retry.hpp>
 #include <gossip/middleware/timeout_detached.hpp>
 
 #include "support/catch.hpp"
+#include "support/eventually.hpp"
 #include "support/processing.hpp"
 
 #include <gossip/core/outgoing.hpp>
@@ -228,6 +230,90 @@ TEST_CASE("many workers and few helpers run everything once", "[timeout_detached
 
     CHECK(failed == 0);
     CHECK(sum == 800);
+}
+
+TEST_CASE("shutdown waits for a late run, also where the subscription outlives the bus", "[timeout_detached]") {
+    const gossip_test::Bounded bound("a shutdown while a helper is late");
+    Gate gate;
+    std::atomic<bool> finished{false};
+    gossip::Subscription outlives;
+    {
+        gossip::EventBus bus{gossip::Config{.workers = 1}};
+        outlives = bus.subscribe(number, middleware::timeout_detached(1ms)([&](const int&) {
+                                     gate.pass();
+                                     finished = true;
+                                 }));
+        bus.publish(number, 1);
+        gate.await_visit();
+        REQUIRE(gossip_test::eventually([&] { return bus.stats().failed == 1; }));
+        const std::jthread opener([&] {
+            if (gossip_test::eventually([&] { return bus.publish(number, 2) == gossip::PublishStatus::closed; })) {
+                gate.open();
+            }
+        });
+
+        const auto report = bus.shutdown();
+
+        CHECK(finished);
+        CHECK(report.complete);
+        CHECK(report.adds_up());
+    }
+    CHECK_FALSE(outlives.active());
+}
+
+TEST_CASE("a late run that shuts its bus down closes the intake and waits for nobody", "[timeout_detached]") {
+    const gossip_test::Bounded bound("a shutdown from a late run");
+    Gate gate;
+    std::atomic<bool> returned{false};
+    std::atomic<bool> complete{true};
+    gossip::EventBus bus{gossip::Config{.workers = 1}};
+    auto s = bus.subscribe(number, middleware::timeout_detached(1ms)([&](const int&) {
+                               gate.pass();
+                               complete = bus.shutdown().complete;
+                               returned = true;
+                           }));
+    bus.publish(number, 1);
+    gate.await_visit();
+    REQUIRE(gossip_test::eventually([&] { return bus.stats().failed == 1; }));
+    {
+        const std::jthread opener([&] {
+            if (gossip_test::eventually([&] { return bus.publish(number, 2) == gossip::PublishStatus::closed; })) {
+                gate.open();
+            }
+        });
+        CHECK(bus.shutdown().complete);
+    }
+    CHECK(returned);
+    CHECK_FALSE(complete);
+}
+
+TEST_CASE("shutdown waits for a late run that has ended its own subscription", "[timeout_detached]") {
+    const gossip_test::Bounded bound("a shutdown after a late run ended its subscription");
+    Gate gate;
+    std::atomic<bool> unsubscribed{false};
+    std::atomic<bool> finished{false};
+    gossip::EventBus bus{gossip::Config{.workers = 1}};
+    gossip::Subscription s;
+    s = bus.subscribe(number, middleware::timeout_detached(1ms)([&](const int&) {
+                          auto* const end = &finished; // the processor goes with its subscription
+                          auto* const told = &unsubscribed;
+                          gossip::EventBus<>* const home = &bus;
+                          gate.pass();
+                          s.unsubscribe();
+                          *told = true;
+                          static_cast<void>(gossip_test::eventually(
+                              [&] { return home->publish(number, 2) == gossip::PublishStatus::closed; }));
+                          *end = true;
+                      }));
+    bus.publish(number, 1);
+    gate.await_visit();
+    REQUIRE(gossip_test::eventually([&] { return bus.stats().failed == 1; }));
+    gate.open();
+    REQUIRE(gossip_test::eventually([&] { return unsubscribed.load(); }));
+
+    CHECK(bus.shutdown().complete);
+
+    CHECK(finished);
 }
 
 TEST_CASE("bad arguments of timeout_detached are refused", "[timeout_detached]") {
