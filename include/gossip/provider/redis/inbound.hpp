@@ -1,0 +1,188 @@
+// Messages on their way to the engine.
+#pragma once
+
+#include <gossip/core/errors.hpp>
+#include <gossip/core/event.hpp>
+#include <gossip/core/event_access.hpp>
+#include <gossip/core/guard.hpp>
+#include <gossip/core/raw_data.hpp>
+#include <gossip/core/receipt.hpp>
+#include <gossip/dispatch/engine.hpp>
+#include <gossip/provider/redis/envelope_scan.hpp>
+#include <gossip/provider/redis/late_reports.hpp>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+
+namespace gossip::detail {
+
+/// Makes events of messages and hands them to the engine; their data stays text until a worker asks for it. Runs no
+/// user code.
+///
+/// Threads: one reader thread at a time, but for `malformed` and `wait_inside`.
+class Inbound {
+public:
+    /// What became of a message.
+    enum class Taken : std::uint8_t {
+        yes,       // the engine has it
+        no,        // no room; offer it again
+        malformed, // counted and reported: its sender's mistake
+        closed,    // too late: counted as abandoned
+    };
+
+    Inbound(const EnvelopeLimits& limits, const void* codec, LateReports& reports)
+        : limits_(limits), codec_(codec), reports_(reports) {}
+    Inbound(const Inbound&) = delete;
+    Inbound& operator=(const Inbound&) = delete;
+
+    /// `name`: of the channel or stream that the message came on, without the prefix. A message for which there was no
+    /// room is offered again as it was, and not read twice. `receipt` is the engine's when the answer is `yes`, and has
+    /// been settled when it is `closed`.
+    Taken take(Engine& engine, std::string_view name, std::string_view message, Receipt* receipt, int attempt) {
+        if (!pending_) {
+            const Result read = guard([&] { return make_event(name, message); });
+            if (!read) {
+                pending_.reset();
+                report(engine, name, message, read.error());
+                return Taken::malformed;
+            }
+            if (receipt != nullptr) {
+                EventAccess::set_receipt(*pending_, *receipt, attempt);
+            }
+        }
+        return hand_over(engine);
+    }
+    /// What is still waiting for room is lost: the reader has stopped.
+    void lose_pending(Engine& engine) noexcept {
+        if (pending_) {
+            engine.lose(*pending_);
+            pending_.reset();
+        }
+    }
+
+    /// While it lives a processor of this bus waits for the reader's next messages: what finds no room goes to the
+    /// spill list, or they would wait for each other.
+    class WaitInside {
+    public:
+        explicit WaitInside(Inbound& inbound, const Engine& engine) noexcept
+            : inbound_(inbound), counts_(inside(&engine)) {
+            if (counts_) {
+                inbound_.waiting_inside_.fetch_add(1, std::memory_order_relaxed); // relaxed: looked at again and again
+            }
+        }
+        WaitInside(const WaitInside&) = delete;
+        WaitInside& operator=(const WaitInside&) = delete;
+        ~WaitInside() {
+            if (counts_) {
+                inbound_.waiting_inside_.fetch_sub(1, std::memory_order_relaxed); // relaxed: as above
+            }
+        }
+
+    private:
+        Inbound& inbound_;
+        const bool counts_;
+    };
+
+    [[nodiscard]] std::uint64_t malformed() const noexcept {
+        return malformed_.load(std::memory_order_relaxed); // relaxed: a count
+    }
+
+    /// Something that came and is no event.
+    void report(Engine& engine, std::string_view name, std::string_view message, const Error& error) noexcept {
+        malformed_.fetch_add(1, std::memory_order_relaxed); // relaxed: a count
+        succeeds([&] {
+            EventType type = EventType::literal("gossip.redis.malformed");
+            succeeds([&] { type = EventType(name); }); // a channel may have any name
+            const std::string text{message.substr(0, longest_report)};
+            reports_.tell(engine, error,
+                          EventAccess::make<RawData>(type, engine.stamp(), Priority::normal, RawText{text, nullptr}));
+        });
+    }
+
+private:
+    static constexpr std::size_t most_names = 4096;
+    static constexpr std::size_t longest_report = 65'536;
+    static constexpr std::chrono::milliseconds patience{5};
+
+    Result make_event(std::string_view name, std::string_view message) {
+        if (Result read = scan_envelope(message, envelope_, limits_); !read) {
+            return read;
+        }
+        if (envelope_.type != name) {
+            return ValidationError{"Type", envelope_.type, "must be the name of the channel that the message came on"};
+        }
+        if (!envelope_.encoding.empty()) {
+            return ValidationError{"Encoding", envelope_.encoding, "must be one that is known here"};
+        }
+        const EventType* const type = type_of(name);
+        if (type->name().starts_with("gossip.")) {
+            return ValidationError{"Type", name, "must not be a name of the library's own"};
+        }
+        const std::int64_t now = envelope_.has_time ? envelope_.time_ns : wall_now_ns();
+        if (envelope_.has_data()) {
+            pending_.emplace(EventAccess::make<RawData>(*type, now, envelope_.priority,
+                                                        RawText{std::string{envelope_.data}, codec_}));
+        } else {
+            pending_.emplace(EventAccess::make(*type, now, envelope_.priority));
+        }
+        apply_envelope(*pending_, envelope_);
+        return {};
+    }
+
+    /// Throws a ValidationError if the name is none for an event.
+    const EventType* type_of(std::string_view name) {
+        auto found = names_.find(name);
+        if (found == names_.end()) {
+            if (names_.size() >= most_names) {
+                names_.clear();
+            }
+            found = names_.emplace(std::string{name}, EventType(name)).first;
+        }
+        return &found->second;
+    }
+
+    Taken hand_over(Engine& engine) noexcept {
+        PublishStatus status = PublishStatus::full;
+        const Result offered = guard([&] {
+            if (waiting_inside_.load(std::memory_order_relaxed) != 0) { // relaxed: looked at again and again
+                status = engine.publish_spilling(*pending_) ? PublishStatus::accepted : PublishStatus::closed;
+            } else {
+                status = engine.receive(*pending_, patience);
+            }
+        });
+        if (!offered || status == PublishStatus::full) {
+            return Taken::no; // without memory: later, perhaps
+        }
+        if (status == PublishStatus::closed) {
+            lose_pending(engine);
+            return Taken::closed;
+        }
+        pending_.reset();
+        return Taken::yes;
+    }
+
+    struct NameHash {
+        using is_transparent = void;
+        std::size_t operator()(std::string_view text) const noexcept { return std::hash<std::string_view>{}(text); }
+    };
+
+    const EnvelopeLimits limits_;
+    const void* const codec_;
+    LateReports& reports_;
+    Envelope envelope_;
+    std::unordered_map<std::string, EventType, NameHash, std::equal_to<>> names_;
+    std::optional<Event> pending_; // read, and there was no room for it
+    std::atomic<std::uint64_t> malformed_{0};
+    std::atomic<int> waiting_inside_{0};
+};
+
+} // namespace gossip::detail

@@ -1,0 +1,58 @@
+// Errors that have no caller, told to the bus's error hook by its workers: an I/O thread never runs user code.
+#pragma once
+
+#include <gossip/core/error.hpp>
+#include <gossip/core/event.hpp>
+#include <gossip/core/guard.hpp>
+#include <gossip/dispatch/engine.hpp>
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <utility>
+
+namespace gossip::detail {
+
+/// Threads: `tell` from any thread. At most 1,024 reports wait; what more there is is counted and not told.
+class LateReports {
+public:
+    void tell(Engine& engine, const Error& error, Event event) noexcept {
+        if (engine.complete()) { // the workers have gone
+            engine.report(error, event, {}, {}, false);
+            return;
+        }
+        if (waiting_->fetch_add(1, std::memory_order_relaxed) >= most) { // relaxed: a bound that need not be sharp
+            waiting_->fetch_sub(1, std::memory_order_relaxed);           // relaxed: as above
+            untold_.fetch_add(1, std::memory_order_relaxed);             // relaxed: a count
+            return;
+        }
+        succeeds([&] { engine.enqueue(std::make_unique<ReportTask>(error, std::move(event), waiting_)); });
+    }
+    [[nodiscard]] std::uint64_t untold() const noexcept {
+        return untold_.load(std::memory_order_relaxed); // relaxed: a count
+    }
+
+private:
+    static constexpr std::uint32_t most = 1024;
+    using Count = std::shared_ptr<std::atomic<std::uint32_t>>;
+
+    class ReportTask final : public Task {
+    public:
+        ReportTask(const Error& error, Event event, Count count) noexcept
+            : error_(error), event_(std::move(event)), count_(std::move(count)) {}
+        ~ReportTask() override { count_->fetch_sub(1, std::memory_order_relaxed); } // relaxed: as above
+        void run(Engine& engine, Seat&) noexcept override { engine.report(error_, event_, {}, {}, false); }
+        void give_up(Engine& engine, Seat&) noexcept override { engine.report(error_, event_, {}, {}, false); }
+        [[nodiscard]] Waiting waits() const noexcept override { return Waiting::nothing; }
+
+    private:
+        Error error_;
+        Event event_;
+        Count count_;
+    };
+
+    Count waiting_ = std::make_shared<std::atomic<std::uint32_t>>(0);
+    std::atomic<std::uint64_t> untold_{0};
+};
+
+} // namespace gossip::detail
