@@ -128,8 +128,9 @@ TEST_CASE("making an error with its texts and its cause is one allocation", "[er
 
     const support::AllocationCounter allocations;
     const ValidationError error{field, 250ms, "must be less than that", cause};
+    const std::size_t counted = allocations.count();
 
-    CHECK(allocations.count() == 1);
+    CHECK(counted == (support::allocations_are_counted() ? 1U : 0U));
     CHECK(error.value() == "250ms");
 }
 
