@@ -18,6 +18,8 @@ namespace gossip {
 /// What the Redis providers put on the wire is JSON, so there `encode` appends one JSON value, and `decode` is given
 /// one: well-formed, valid UTF-8, without white space around it, in the limits of the provider's options.
 ///
+/// A codec that has a `static constexpr bool writes_json = true` is trusted to do so; what others write is checked.
+///
 /// Threads: both are called from any thread, also at the same time.
 /// Errors:  both may throw; an event that cannot be encoded is refused when it is published, one that cannot be decoded
 ///          goes to the dead letters. What they throw should say what is wrong and where.

@@ -64,6 +64,8 @@ inline void read_fast(std::string_view text, FastSlot root, std::string_view typ
 ///         that is not JSON in UTF-8 or nested more deeply, a value of another kind than the member's, a number that
 ///         does not fit into it (5.0 into no integer, 1e-400 into no double), a required member that is not there.
 struct FastCodec {
+    static constexpr bool writes_json = true;
+
     template <class T>
     static void encode(const T& data, std::string& out) {
         static_assert(detail::is_fast<T>(),

@@ -1,0 +1,9 @@
+// expect: two_members_have_one_name
+#include <gossip/provider/redis/members.hpp>
+
+struct Order {
+    int a = 0;
+    int b = 0;
+};
+
+inline constexpr auto list = gossip::member_list("a", &Order::a, "a", &Order::b);
