@@ -51,7 +51,7 @@ class RedisServer {
 public:
     /// `more`: further options of redis-server, each followed by its value.
     explicit RedisServer(std::vector<std::string> more = {}) : more_(std::move(more)) {
-        std::string pattern = std::filesystem::temp_directory_path() / "gossip-redis-XXXXXX";
+        std::string pattern = (std::filesystem::temp_directory_path() / "gossip-redis-").string() + std::string(6, 'X');
         if (::mkdtemp(pattern.data()) == nullptr) {
             throw std::runtime_error("no temporary folder");
         }

@@ -1,0 +1,73 @@
+#pragma once
+
+#include <gossip/provider/redis/reply.hpp>
+#include <gossip/provider/redis/stream_entry.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace gossip::redis::detail {
+
+/// The entries of one answer, of a read or a claim, on their way to the listener; the walk may stop before any of them.
+/// Owns: the answer, which it takes from the connection.
+class StreamBatch {
+public:
+    struct Item {
+        EntryId id;
+        ReplyCursor fields;
+        bool is_deleted; // only its id is left
+    };
+
+    /// An answer to XREADGROUP.
+    template <class NumberOf>
+    void take_read(Reply& reply, NumberOf number_of) {
+        take(reply);
+        ReplyCursor at{reply_};
+        for (std::size_t streams = at.array(); streams > 0; --streams) {
+            at.array();
+            const std::string_view name = at.text();
+            take_entries(at, number_of(name));
+        }
+    }
+
+    /// An answer to XCLAIM.
+    void take_claimed(Reply& reply, std::uint32_t stream) {
+        take(reply);
+        ReplyCursor at{reply_};
+        take_entries(at, stream);
+    }
+
+    [[nodiscard]] bool empty() const noexcept { return at_ == items_.size(); }
+    [[nodiscard]] const Item& front() const noexcept { return items_[at_]; }
+    void pop() noexcept { ++at_; }
+    void clear() noexcept { at_ = items_.size(); }
+    [[nodiscard]] const std::vector<Item>& items() const noexcept { return items_; }
+
+private:
+    void take(Reply& reply) {
+        reply_.clear();
+        reply_.swap(reply);
+        items_.clear();
+        at_ = 0;
+    }
+
+    void take_entries(ReplyCursor& at, std::uint32_t stream) {
+        for (std::size_t left = at.array(); left > 0; --left) {
+            if (at.array() != 2) {
+                continue; // nil: an older server's word for deleted
+            }
+            const EntryId id = parse_id(at.text(), stream);
+            items_.push_back({id, at, at.kind() != Reply::Kind::array});
+            at.skip();
+        }
+    }
+
+    Reply reply_;
+    std::vector<Item> items_;
+    std::size_t at_ = 0;
+};
+
+} // namespace gossip::redis::detail

@@ -1,0 +1,362 @@
+#pragma once
+
+#include <gossip/core/errors.hpp>
+#include <gossip/core/guard.hpp>
+#include <gossip/provider/redis/connection.hpp>
+#include <gossip/provider/redis/options.hpp>
+#include <gossip/provider/redis/server_error.hpp>
+#include <gossip/provider/redis/stream_entry.hpp>
+#include <gossip/provider/redis/stream_state.hpp>
+#include <gossip/provider/redis/stream_tender.hpp>
+#include <gossip/provider/redis/url.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace gossip::redis::detail {
+
+/// The reader thread of a StreamReader: reads, hands on, settles, claims, repairs.
+///
+/// Threads: all of it on that one thread; what others ask for and learn is in StreamState.
+class StreamLoop : private StreamTender {
+public:
+    StreamLoop(const RedisOptions& options, const Endpoint& endpoint, StreamListener& listener, StreamState& state)
+        : StreamTender{options, endpoint, listener, state}, reading_{endpoint, options, "reader", state.interrupt} {}
+
+    using StreamTender::consumer;
+
+    void run() {
+        while (!state_.interrupt.stopped() && !done_) {
+            const Result result = gossip::guard([this] {
+                Result opened = reading_.open();
+                if (opened) {
+                    opened = tending_.open();
+                }
+                return opened ? serve() : opened;
+            });
+            reading_.close();
+            tending_.close();
+            settler_.lost();
+            read_out_ = unblocked_ = false;
+            if (!result && !state_.interrupt.stopped()) {
+                state_.came_down(result.error());
+                news_.lost(result.error());
+                const Deadline until = SteadyClock::now() + backoff_.next();
+                while (!state_.interrupt.stopped() && !state_.gives_up() && SteadyClock::now() < until) {
+                    wait_for(-1, 0, until, state_.interrupt);
+                }
+                done_ = state_.gives_up();
+            }
+        }
+        state_.ended();
+    }
+
+private:
+    Result serve() {
+        if (Result asked = reading_.ask({"CLIENT", "ID"}, SteadyClock::now() + options_.command_timeout); !asked) {
+            return asked;
+        }
+        client_id_ = ReplyCursor{reading_.reply()}.integer();
+        const auto now = SteadyClock::now();
+        if (Result made = make_groups(true); !made) {
+            return made;
+        }
+        scans_.clear();
+        for (std::uint32_t i = 0; i < streams_.size(); ++i) {
+            if (streams_[i].is_active) {
+                scans_.push_back({i, {0, 0, i}, true});
+            }
+        }
+        claim_at_ = later(now, claim_interval());
+        upkeep_at_ = later(now, claim_interval());
+        refresh_at_ = now;
+        state_.came_up();
+        news_.restored();
+        while (!state_.interrupt.stopped() && !done_) {
+            if (Result result = turn(); !result) {
+                return result;
+            }
+        }
+        return {};
+    }
+
+    Result turn() {
+        const auto now = SteadyClock::now();
+        until_ = now + std::chrono::seconds{60};
+        if (Result heeded = heed(now); !heeded) {
+            return heeded;
+        }
+        if (done_) {
+            return {};
+        }
+        settler_.send(now);
+        if (Result tended = tend(now); !tended) {
+            return tended;
+        }
+        deliver(now);
+        if (Result asked = read(now); !asked) {
+            return asked;
+        }
+        if (Result sent = reading_.flush(); !sent) {
+            return sent;
+        }
+        if (Result sent = tending_.flush(); !sent) {
+            return sent;
+        }
+        return sleep(now);
+    }
+
+    /// Does what others have asked for.
+    Result heed(Deadline now) {
+        asks_.clear();
+        const StreamState::Wishes wishes = state_.take(asks_, settler_.held(), now);
+        for (Settling& asked : asks_) {
+            if (asked.what == Settling::What::ack) {
+                settler_.ack(asked.id);
+            } else if (asked.what == Settling::What::leave) {
+                settler_.forget(asked.id);
+            } else {
+                burials_.push_back({asked.id, settler_.deliveries_of(asked.id), std::move(asked.reason)});
+            }
+        }
+        may_read_ = wishes.reads;
+        if (wishes.refreshes) {
+            refresh_at_ = now;
+        }
+        if (wishes.changes) {
+            if (Result made = make_groups(false); !made) {
+                return made;
+            }
+            is_new_ = true;
+        }
+        if (std::exchange(is_new_, false)) {
+            unblock();
+        }
+        if (!may_read_) {
+            unblock();
+            if (!read_out_) {
+                batch_.clear();
+                state_.reading_stopped();
+            }
+        }
+        if (wishes.farewell && burials_.empty() && settler_.unconfirmed() == 0) {
+            done_ = true;
+            return say_farewell();
+        }
+        return {};
+    }
+
+    /// A blocked read does not see new streams, and keeps a consumer in the server that wants to go.
+    void unblock() {
+        if (read_out_ && !unblocked_) {
+            unblocked_ = true;
+            settler_.tell({"CLIENT", "UNBLOCK", Number{client_id_}});
+        }
+    }
+
+    /// One piece of the rarer work, if any is due.
+    Result tend(Deadline now) {
+        if (!burials_.empty()) {
+            Result buried = bury_next(now);
+            until_ = std::min(until_, std::max(now, bury_at_));
+            return buried;
+        }
+        if (now >= refresh_at_) {
+            refresh_at_ = now + options_.stream.refresh;
+            if (state_.wants_refresh()) {
+                until_ = now; // what it found is heeded next
+                return refresh();
+            }
+        }
+        if (may_read_ && now >= claim_at_) {
+            claim_at_ = later(now, claim_interval());
+            for (std::uint32_t i = 0; i < streams_.size(); ++i) {
+                if (streams_[i].is_active) {
+                    scans_.push_back({i, {0, 0, i}, false});
+                }
+            }
+        }
+        if (may_read_ && !scans_.empty() && batch_.empty() && room() != 0) {
+            until_ = now; // the next page at once
+            return scan();
+        }
+        if (now >= upkeep_at_) {
+            upkeep_at_ = later(now, claim_interval());
+            return keep_up();
+        }
+        return {};
+    }
+
+    void deliver(Deadline now) {
+        while (!batch_.empty() && may_read_ && !state_.interrupt.stopped()) {
+            const StreamBatch::Item& item = batch_.front();
+            Stream& stream = streams_[item.id.stream];
+            if (item.is_deleted) {
+                settler_.ack(item.id);
+                state_.count([](StreamStats& stats) { ++stats.lost; });
+            } else if (settler_.holds(item.id)) { // another may have claimed it while it waited
+                const auto claimed =
+                    std::find_if(claimed_.begin(), claimed_.end(), [&](const auto& c) { return c.id == item.id; });
+                const bool is_claimed = claimed != claimed_.end();
+                if (!listener_.entry({stream.name, item.id, is_claimed ? claimed->deliveries : 1, item.fields})) {
+                    stall(now);
+                    return;
+                }
+                ++entries_;
+                taken_claims_ += is_claimed ? 1U : 0U;
+            }
+            stream.last = is_before(stream.last, item.id) ? item.id : stream.last;
+            batch_.pop();
+            pause_ = std::chrono::milliseconds{1};
+        }
+        if (batch_.empty()) {
+            claimed_.clear();
+        }
+    }
+
+    void stall(Deadline now) {
+        until_ = std::min(until_, now + pause_);
+        pause_ = std::min(pause_ * 2, std::chrono::milliseconds{10});
+    }
+
+    Result read(Deadline now) {
+        if (read_out_) {
+            if (now >= read_until_) {
+                return reading_.silent();
+            }
+            until_ = std::min(until_, read_until_);
+            return {};
+        }
+        if (!may_read_ || !batch_.empty() || !scans_.empty()) {
+            return {};
+        }
+        if (now < read_at_) {
+            until_ = std::min(until_, read_at_);
+            return {};
+        }
+        const std::size_t count = room();
+        if (count == 0) {
+            stall(now);
+            return {};
+        }
+        pause_ = std::chrono::milliseconds{1};
+        const Number most{count};
+        const Number block{std::int64_t{options_.stream.block.count()}};
+        std::vector<std::string_view> arguments{"XREADGROUP", "GROUP", options_.group, consumer_, "COUNT",
+                                                most,         "BLOCK", block,          "STREAMS"};
+        const std::size_t head = arguments.size();
+        for (const Stream& stream : streams_) {
+            if (stream.is_active) {
+                arguments.emplace_back(stream.name);
+            }
+        }
+        if (arguments.size() == head) {
+            return {};
+        }
+        arguments.resize(head + (arguments.size() - head) * 2, ">");
+        reading_.queue(Arguments{arguments});
+        read_out_ = true;
+        unblocked_ = false;
+        read_until_ = now + options_.stream.block + options_.command_timeout;
+        until_ = std::min(until_, read_until_);
+        return {};
+    }
+
+    Result sleep(Deadline now) {
+        until_ = std::min({until_, settler_.due(), upkeep_at_});
+        if (may_read_) {
+            until_ = std::min(until_, scans_.empty() ? claim_at_ : now + pause_);
+        }
+        if (state_.wants_refresh()) {
+            until_ = std::min(until_, refresh_at_);
+        }
+        if (settler_.is_silent(now)) {
+            return tending_.silent();
+        }
+        state_.report(settler_, burials_.size(), entries_, taken_claims_);
+        state_.fall_asleep(until_);
+        const short reads = reading_.has_output() ? POLLIN | POLLOUT : POLLIN;
+        const short tends = tending_.has_output() ? POLLIN | POLLOUT : POLLIN;
+        const int reader = batch_.empty() ? reading_.descriptor() : -1; // one batch at a time
+        const Waited waited = wait_for(reader, reads, until_, state_.interrupt, tending_.descriptor(), tends);
+        state_.wake_up();
+        if ((waited.other_events & ~POLLOUT) != 0) {
+            std::optional<Error> refusal;
+            Result taken = tending_.receive();
+            if (taken) {
+                taken = settler_.take(refusal, options_.backoff_first);
+            }
+            note(refusal);
+            if (!taken) {
+                return taken;
+            }
+        }
+        return (waited.events & ~POLLOUT) != 0 ? take_read() : Result{};
+    }
+
+    Result take_read() {
+        if (Result received = reading_.receive(); !received) {
+            return received;
+        }
+        const ReplyReader::State state = reading_.next();
+        if (state != ReplyReader::State::one) {
+            return state == ReplyReader::State::broken ? Result{reading_.garbled()} : Result{};
+        }
+        if (!read_out_) {
+            return reading_.lost("an answer to nothing");
+        }
+        read_out_ = false;
+        if (!reading_.reply().failed()) {
+            backoff_.reset();
+            news_.taken();
+            batch_.take_read(reading_.reply(), [this](std::string_view name) { return number_of(name); });
+            hold_batch();
+            return {};
+        }
+        return heal(std::string{reading_.reply().line()});
+    }
+
+    /// The read was refused: the state of the server, a group that it has lost, or a stream that is none any more.
+    Result heal(const std::string& line) {
+        const Error error = server_error(line);
+        if (is_passing(line)) {
+            news_.refused(error);
+            read_at_ = SteadyClock::now() + backoff_.next();
+            return {};
+        }
+        if (first_word(line) != "NOGROUP") {
+            news_.refused(error);
+            read_at_ = SteadyClock::now() + backoff_.next();
+        }
+        if (first_word(line) == "UNBLOCKED") {
+            return {};
+        }
+        return make_groups(true);
+    }
+
+    Connection reading_; // asleep in the server most of the time
+    std::vector<Settling> asks_;
+    std::int64_t client_id_ = 0;
+    Deadline until_{}; // when this turn's sleep ends
+    Deadline claim_at_{};
+    Deadline refresh_at_{};
+    Deadline upkeep_at_{};
+    Deadline read_at_{};
+    Deadline read_until_{};
+    std::chrono::milliseconds pause_{1};
+    std::uint64_t entries_ = 0;
+    std::uint64_t taken_claims_ = 0;
+    bool may_read_ = true;
+    bool read_out_ = false;
+    bool unblocked_ = false;
+    bool done_ = false;
+};
+
+} // namespace gossip::redis::detail

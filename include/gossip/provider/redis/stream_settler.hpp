@@ -1,0 +1,279 @@
+#pragma once
+
+#include <gossip/core/errors.hpp>
+#include <gossip/provider/redis/connection.hpp>
+#include <gossip/provider/redis/options.hpp>
+#include <gossip/provider/redis/server_error.hpp>
+#include <gossip/provider/redis/stream_entry.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+namespace gossip::redis::detail {
+
+/// What a consumer has taken: acknowledged in bulk when it is settled, its claim renewed as long as it is not. Sends
+/// without waiting, on a connection of its own, for the reading one is mostly asleep in the server.
+///
+/// Threads: that of the connection.
+/// Order:   acknowledgements that a lost connection leaves unconfirmed are sent again; twice does no harm.
+/// Cost:    about 0.15 µs an entry; one command for up to 512 acknowledgements of a stream.
+/// Errors:  a failed Result is the connection's.
+class StreamSettler {
+public:
+    using NameOf = std::string_view (*)(const void* owner, std::uint32_t stream);
+
+    StreamSettler(const RedisOptions& options, const std::string& consumer, Connection& connection, const void* owner,
+                  NameOf name_of)
+        : options_(options), consumer_(consumer), connection_(connection), owner_(owner), name_of_(name_of) {}
+
+    void hold(const EntryId& id, std::int64_t deliveries, Deadline now) { held_[id] = {deliveries, now}; }
+    [[nodiscard]] bool holds(const EntryId& id) const { return held_.contains(id); }
+    [[nodiscard]] std::size_t held() const noexcept { return held_.size(); }
+    [[nodiscard]] std::size_t unconfirmed() const noexcept { return acks_.size() + in_flight_; }
+    [[nodiscard]] std::uint64_t acked() const noexcept { return acked_; }
+    [[nodiscard]] bool is_quiet() const noexcept { return asked_.empty(); }
+    /// Taken, or settled and not yet confirmed: not to be delivered again.
+    [[nodiscard]] bool knows(const EntryId& id) const {
+        if (held_.contains(id) || std::find(acks_.begin(), acks_.end(), id) != acks_.end()) {
+            return true;
+        }
+        return std::any_of(asked_.begin(), asked_.end(), [&](const Asked& asked) {
+            return asked.what == What::ack && std::find(asked.ids.begin(), asked.ids.end(), id) != asked.ids.end();
+        });
+    }
+    [[nodiscard]] std::int64_t deliveries_of(const EntryId& id) const {
+        const auto at = held_.find(id);
+        return at == held_.end() ? 0 : at->second.deliveries;
+    }
+
+    void ack(const EntryId& id) {
+        held_.erase(id);
+        acks_.push_back(id);
+    }
+    void forget(const EntryId& id) { held_.erase(id); }
+
+    /// Queues what is due: acknowledgements, and renewals of what is held.
+    void send(Deadline now) {
+        if (!acks_.empty() && now >= pause_until_) {
+            send_acks();
+        }
+        if (now >= renew_at_) {
+            renew_at_ = now + options_.stream.min_idle / 6;
+            renew(now);
+        }
+    }
+    [[nodiscard]] Deadline due() const noexcept {
+        const Deadline sends = acks_.empty() ? renew_at_ : std::min(renew_at_, pause_until_);
+        return asked_.empty() ? sends : std::min(sends, heard_ + options_.command_timeout);
+    }
+    void renew_soon() noexcept { renew_at_ = {}; }
+
+    /// Queues a command whose answer nobody needs.
+    void tell(std::initializer_list<std::string_view> arguments) {
+        connection_.queue(arguments);
+        note({What::nothing, {}});
+    }
+
+    [[nodiscard]] bool is_silent(Deadline now) const noexcept {
+        return !asked_.empty() && now >= heard_ + options_.command_timeout;
+    }
+
+    /// Takes the answers that have arrived. `refusal`: why the server took no acknowledgements; those that it may take
+    /// later are sent again after `pause`.
+    Result take(std::optional<Error>& refusal, std::chrono::nanoseconds pause) {
+        for (;;) {
+            switch (connection_.next()) {
+            case ReplyReader::State::more_needed:
+                return {};
+            case ReplyReader::State::broken:
+                return connection_.garbled();
+            case ReplyReader::State::one:
+                if (asked_.empty()) {
+                    return connection_.lost("an answer to nothing");
+                }
+                if (Result handled = handle(refusal, pause); !handled) {
+                    return handled;
+                }
+            }
+        }
+    }
+
+    /// Waits until everything under way has been answered.
+    Result finish(std::optional<Error>& refusal, std::chrono::nanoseconds pause) {
+        while (!asked_.empty()) {
+            if (Result awaited = connection_.await_reply(SteadyClock::now() + options_.command_timeout); !awaited) {
+                return awaited;
+            }
+            if (Result handled = handle(refusal, pause); !handled) {
+                return handled;
+            }
+        }
+        return {};
+    }
+
+    /// The connection is gone.
+    void lost() {
+        for (const Asked& asked : asked_) {
+            if (asked.what == What::ack) {
+                acks_.insert(acks_.end(), asked.ids.begin(), asked.ids.end());
+            }
+        }
+        asked_.clear();
+        in_flight_ = 0;
+        pause_until_ = {};
+        renew_soon();
+    }
+
+private:
+    enum class What : std::uint8_t { ack, renewal, nothing };
+    struct Asked {
+        What what;
+        std::vector<EntryId> ids;
+    };
+    struct Held {
+        std::int64_t deliveries;
+        Deadline renewed;
+    };
+    static constexpr std::size_t most_ids = 512;
+
+    /// Calls `send(ids)` with runs of at most 512 ids of one stream.
+    template <class Send>
+    static void in_runs(std::vector<EntryId>& ids, Send send) {
+        std::stable_sort(ids.begin(), ids.end(),
+                         [](const EntryId& a, const EntryId& b) { return a.stream < b.stream; });
+        for (std::size_t from = 0; from < ids.size();) {
+            std::size_t to = from;
+            while (to < ids.size() && to - from < most_ids && ids[to].stream == ids[from].stream) {
+                ++to;
+            }
+            send(std::vector<EntryId>(ids.begin() + static_cast<std::ptrdiff_t>(from),
+                                      ids.begin() + static_cast<std::ptrdiff_t>(to)));
+            from = to;
+        }
+    }
+
+    void queue(std::initializer_list<std::string_view> head, const std::vector<EntryId>& ids,
+               std::string_view tail = {}) {
+        texts_.clear();
+        arguments_.assign(head.begin(), head.end());
+        for (const EntryId& id : ids) {
+            texts_.emplace_back(id);
+        }
+        for (const IdText& text : texts_) {
+            arguments_.emplace_back(text);
+        }
+        if (!tail.empty()) {
+            arguments_.push_back(tail);
+        }
+        connection_.queue(Arguments{arguments_});
+    }
+
+    void note(Asked asked) {
+        if (asked_.empty()) {
+            heard_ = SteadyClock::now();
+        }
+        asked_.push_back(std::move(asked));
+    }
+
+    void send_acks() {
+        in_runs(acks_, [this](std::vector<EntryId> ids) {
+            queue({"XACK", name_of_(owner_, ids.front().stream), options_.group}, ids);
+            in_flight_ += ids.size();
+            note({What::ack, std::move(ids)});
+        });
+        acks_.clear();
+    }
+
+    /// What was renewed in time nobody can have claimed. What is late may be another's by now and is asked for as by
+    /// any claimer: whoever renewed it keeps it.
+    void renew(Deadline now) {
+        std::vector<EntryId> in_time;
+        std::vector<EntryId> late;
+        for (auto& [id, held] : held_) {
+            if (now - held.renewed >= options_.stream.min_idle) {
+                late.push_back(id);
+            } else if (now - held.renewed >= options_.stream.min_idle / 4) {
+                in_time.push_back(id);
+            }
+        }
+        const auto claim = [this](std::vector<EntryId>& ids, std::chrono::milliseconds min_idle) {
+            in_runs(ids, [&](std::vector<EntryId> run) {
+                const Number idle{std::int64_t{min_idle.count()}};
+                queue({"XCLAIM", name_of_(owner_, run.front().stream), options_.group, consumer_, idle}, run, "JUSTID");
+                note({What::renewal, std::move(run)});
+            });
+        };
+        claim(in_time, std::chrono::milliseconds{0});
+        claim(late, options_.stream.min_idle);
+    }
+
+    Result handle(std::optional<Error>& refusal, std::chrono::nanoseconds pause) {
+        const Asked asked = std::move(asked_.front());
+        asked_.pop_front();
+        heard_ = SteadyClock::now();
+        const Reply& reply = connection_.reply();
+        if (asked.what == What::ack) {
+            in_flight_ -= asked.ids.size();
+            if (!reply.failed()) {
+                acked_ += asked.ids.size();
+                return {};
+            }
+            refusal = server_error(reply.line());
+            if (is_passing(reply.line())) {
+                acks_.insert(acks_.end(), asked.ids.begin(), asked.ids.end());
+                pause_until_ = SteadyClock::now() + std::chrono::duration_cast<SteadyClock::duration>(pause);
+            } // else they stay pending, and are delivered again to somebody who may acknowledge them
+        } else if (asked.what == What::renewal && !reply.failed()) {
+            renewed(asked.ids);
+        }
+        return {};
+    }
+
+    /// What the server did not name is no longer ours: claimed by another, acknowledged, or deleted.
+    void renewed(const std::vector<EntryId>& ids) {
+        const auto now = SteadyClock::now();
+        ReplyCursor at{connection_.reply()};
+        at.array();
+        EntryId ours = parse_id(at.text(), ids.front().stream);
+        for (const EntryId& id : ids) { // the answer is in the order of the question
+            const bool is_ours = id == ours;
+            if (is_ours) {
+                ours = parse_id(at.text(), id.stream);
+            }
+            if (const auto held = held_.find(id); held != held_.end()) {
+                if (is_ours) {
+                    held->second.renewed = now;
+                } else {
+                    held_.erase(held);
+                }
+            }
+        }
+    }
+
+    const RedisOptions& options_;
+    const std::string& consumer_;
+    Connection& connection_;
+    const void* owner_;
+    NameOf name_of_;
+    std::unordered_map<EntryId, Held, EntryIdHash> held_;
+    std::vector<EntryId> acks_;
+    std::deque<Asked> asked_;   // in the order of the answers
+    std::size_t in_flight_ = 0; // acknowledgements
+    std::uint64_t acked_ = 0;
+    Deadline renew_at_{};
+    Deadline pause_until_{};
+    Deadline heard_{}; // the last answer, or the first question since
+    std::vector<IdText> texts_;
+    std::vector<std::string_view> arguments_;
+};
+
+} // namespace gossip::redis::detail
