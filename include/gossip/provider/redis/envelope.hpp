@@ -28,11 +28,12 @@ namespace gossip {
 
 /// What write_envelope cannot know from the event.
 struct EnvelopeOptions {
-    std::uint32_t version = 1;   // of the data's schema
-    std::uint32_t attempt = 1;   // 2 and more: the event was tried before
-    bool with_id = true;         // our own; services of the original have no use for it
-    bool check_data = false;     // that the data is JSON: for a codec that is not this library's
-    std::string_view encoding{}; // how Data, a string then, holds the data's text; see compression.hpp
+    std::uint32_t version = 1;          // of the data's schema
+    std::uint32_t attempt = 1;          // 2 and more: the event was tried before
+    bool with_id = true;                // our own; services of the original have no use for it
+    bool check_data = false;            // that the data is JSON: for a codec that is not this library's
+    std::string_view source = "gossip"; // of CloudEvents: a URI reference
+    std::string_view encoding{};        // how Data, a string then, holds the data's text; see compression.hpp
     EnvelopeLimits limits{};
 };
 

@@ -43,6 +43,7 @@ struct Envelope {
     std::string_view id;       // empty: the message has none
     std::string_view key;      // empty: none
     std::string_view encoding; // empty: `data` is the data; else a string that holds it, see compression.hpp
+    std::string_view source;   // of a CloudEvent: who sent it
     std::int64_t time_ns = 0;  // since 1970
     bool has_time = false;     // whether the message says so
     Priority priority = Priority::normal;
@@ -53,7 +54,7 @@ struct Envelope {
     [[nodiscard]] bool has_data() const noexcept { return data != "null"; }
 
     void clear() noexcept {
-        type = id = key = encoding = {};
+        type = id = key = encoding = source = {};
         data = "null";
         time_ns = 0;
         has_time = false;
@@ -62,8 +63,8 @@ struct Envelope {
         metadata.clear();
     }
 
-    // Where unescaped texts are kept: of type, id, key, encoding.
-    std::array<std::string, 4> unescaped;
+    // Where unescaped texts are kept: of type, id, key, encoding, source.
+    std::array<std::string, 5> unescaped;
 };
 
 namespace detail {
@@ -200,6 +201,10 @@ struct EnvelopeReader {
             std::string_view null;
             return in.value(null);
         }
+        return read_entries();
+    }
+
+    bool read_entries() {
         if (!in.expect('{', "expected an object or null")) {
             return false;
         }
