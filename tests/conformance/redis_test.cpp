@@ -34,6 +34,10 @@ struct RedisPubSub : Redis {
     RedisPubSub() : Redis({.mode = gossip::RedisMode::pub_sub, .prefix = "test:"}) {}
 };
 
-GOSSIP_CONFORMANCE(RedisPubSub)
+struct RedisStreams : Redis {
+    RedisStreams() : Redis({.mode = gossip::RedisMode::streams, .group = "conformance", .prefix = "test:"}) {}
+};
+
+GOSSIP_CONFORMANCE(RedisPubSub, RedisStreams)
 
 } // namespace redis_test

@@ -44,22 +44,49 @@ public:
     Inbound(const Inbound&) = delete;
     Inbound& operator=(const Inbound&) = delete;
 
-    /// `name`: of the channel or stream that the message came on, without the prefix. A message for which there was no
-    /// room is offered again as it was, and not read twice. `receipt` is the engine's when the answer is `yes`, and has
-    /// been settled when it is `closed`.
+    /// `name`: of the channel or stream that the message came on, without the prefix. `receipt` is the engine's when the
+    /// answer is `yes`, waits with the event when it is `no`, has been settled when it is `closed`, and is the caller's
+    /// when it is `malformed`.
     Taken take(Engine& engine, std::string_view name, std::string_view message, Receipt* receipt, int attempt) {
-        if (!pending_) {
-            const Result read = guard([&] { return make_event(name, message); });
-            if (!read) {
-                pending_.reset();
-                report(engine, name, message, read.error());
-                return Taken::malformed;
-            }
-            if (receipt != nullptr) {
+        const Result read = guard([&] {
+            Result made = make_event(name, message);
+            if (made && receipt != nullptr) {
                 EventAccess::set_receipt(*pending_, *receipt, attempt);
             }
+            return made;
+        });
+        if (!read) {
+            pending_.reset();
+            report(engine, name, message, read.error());
+            return Taken::malformed;
         }
-        return hand_over(engine);
+        return retry(engine);
+    }
+    /// What there was no room for, again.
+    Taken retry(Engine& engine) noexcept {
+        PublishStatus status = PublishStatus::full;
+        const Result offered = guard([&] {
+            if (waiting_inside_.load(std::memory_order_relaxed) != 0) { // relaxed: looked at again and again
+                status = engine.publish_spilling(*pending_) ? PublishStatus::accepted : PublishStatus::closed;
+            } else {
+                status = engine.receive(*pending_, patience);
+            }
+        });
+        if (!offered || status == PublishStatus::full) {
+            return Taken::no; // without memory: later, perhaps
+        }
+        if (status == PublishStatus::closed) {
+            lose_pending(engine);
+            return Taken::closed;
+        }
+        pending_.reset();
+        return Taken::yes;
+    }
+    /// What there was no room for is somebody else's now; the receipt is the caller's.
+    Receipt* forget_pending() noexcept {
+        Receipt* const receipt = pending_ ? EventAccess::take_receipt(*pending_) : nullptr;
+        pending_.reset();
+        return receipt;
     }
     /// What is still waiting for room is lost: the reader has stopped.
     void lose_pending(Engine& engine) noexcept {
@@ -148,26 +175,6 @@ private:
             found = names_.emplace(std::string{name}, EventType(name)).first;
         }
         return &found->second;
-    }
-
-    Taken hand_over(Engine& engine) noexcept {
-        PublishStatus status = PublishStatus::full;
-        const Result offered = guard([&] {
-            if (waiting_inside_.load(std::memory_order_relaxed) != 0) { // relaxed: looked at again and again
-                status = engine.publish_spilling(*pending_) ? PublishStatus::accepted : PublishStatus::closed;
-            } else {
-                status = engine.receive(*pending_, patience);
-            }
-        });
-        if (!offered || status == PublishStatus::full) {
-            return Taken::no; // without memory: later, perhaps
-        }
-        if (status == PublishStatus::closed) {
-            lose_pending(engine);
-            return Taken::closed;
-        }
-        pending_.reset();
-        return Taken::yes;
     }
 
     struct NameHash {

@@ -1,10 +1,17 @@
-// What a bus listens for on Pub/Sub, and which of a message's copies is the one that counts.
+// What a bus listens for, in its own words and in the server's.
 #pragma once
 
+#include <gossip/core/error.hpp>
 #include <gossip/core/event_type.hpp>
+#include <gossip/core/guard.hpp>
+#include <gossip/dispatch/engine.hpp>
+#include <gossip/provider/redis/pub_sub.hpp>
+#include <gossip/provider/redis/publisher.hpp>
+#include <gossip/provider/redis/stream_entry.hpp>
 
 #include <algorithm>
-#include <cstddef>
+#include <chrono>
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -12,7 +19,27 @@
 #include <utility>
 #include <vector>
 
+namespace gossip {
+
+/// A look at a running Redis provider.
+struct RedisStats {
+    redis::PublisherStats publisher{};
+    redis::PubSubStats pub_sub{};
+    redis::StreamStats stream{};
+    std::uint64_t malformed = 0; // messages that were no event, or of no known kind; the error hook has seen them
+    std::uint64_t untold = 0;    // errors that came faster than the error hook could be told
+};
+
+} // namespace gossip
+
 namespace gossip::detail {
+
+/// A deadline of that much patience on the machine's steady clock; the largest there is for what would be later.
+[[nodiscard]] inline std::chrono::steady_clock::time_point deadline_in(std::chrono::nanoseconds timeout) noexcept {
+    const auto now = std::chrono::steady_clock::now();
+    return timeout > std::chrono::steady_clock::time_point::max() - now ? std::chrono::steady_clock::time_point::max()
+                                                                        : now + timeout;
+}
 
 /// The server's pattern for all names in a set, and perhaps more: its `*` knows no segments.
 [[nodiscard]] inline std::string server_pattern(std::string_view prefix, const Pattern& pattern) {
@@ -37,6 +64,38 @@ namespace gossip::detail {
     }
     append(text);
     return out;
+}
+
+/// The same names as the server knows them.
+struct ServerNames {
+    ServerNames(std::string_view prefix, const std::vector<EventType>& types, const std::vector<Pattern>& sets) {
+        texts.reserve(types.size() + sets.size());
+        for (const EventType& type : types) {
+            channels.emplace_back(texts.emplace_back(std::string(prefix).append(type.name())));
+        }
+        for (const Pattern& set : sets) {
+            if (set.has_wildcard()) {
+                patterns.emplace_back(texts.emplace_back(server_pattern(prefix, set)));
+            } else {
+                channels.emplace_back(texts.emplace_back(std::string(prefix).append(set.text())));
+            }
+        }
+    }
+    ServerNames(const ServerNames&) = delete;
+    ServerNames& operator=(const ServerNames&) = delete;
+
+    std::vector<std::string> texts;
+    std::vector<std::string_view> channels;
+    std::vector<std::string_view> patterns;
+};
+
+[[nodiscard]] inline bool matches_any(const std::vector<Pattern>& patterns, std::string_view name) noexcept {
+    bool any = false;
+    succeeds([&] { // what is no name for an event matches nothing
+        const EventType type(name);
+        any = std::any_of(patterns.begin(), patterns.end(), [&](const Pattern& set) { return set.matches(type); });
+    });
+    return any;
 }
 
 /// The patterns that a bus listens for, each as often as it was asked for.
@@ -96,6 +155,26 @@ private:
     std::string channel_;
     std::string message_;
     std::vector<std::string> seen_; // the patterns, or nothing for the channel itself
+};
+
+/// The listening half of a Redis provider, in one mode or the other.
+class RedisListening {
+public:
+    using Deadline = std::chrono::steady_clock::time_point;
+
+    RedisListening() = default;
+    RedisListening(const RedisListening&) = delete;
+    RedisListening& operator=(const RedisListening&) = delete;
+    virtual ~RedisListening() = default;
+
+    virtual Result listen(Engine& engine, const std::vector<EventType>& names,
+                          const std::vector<Pattern>& patterns) = 0;
+    virtual void unlisten(const std::vector<EventType>& names, const std::vector<Pattern>& patterns) = 0;
+    virtual void close() noexcept = 0;
+    /// Until the server knows of all ends.
+    virtual bool drain(Deadline until) = 0;
+    virtual void shutdown(Deadline until) noexcept = 0;
+    virtual void stats(RedisStats& stats) const = 0;
 };
 
 } // namespace gossip::detail

@@ -9,29 +9,30 @@
 #include <gossip/provider/provider.hpp>
 #include <gossip/provider/redis/envelope.hpp>
 #include <gossip/provider/redis/late_reports.hpp>
+#include <gossip/provider/redis/listening.hpp>
 #include <gossip/provider/redis/options.hpp>
 #include <gossip/provider/redis/publisher.hpp>
+#include <gossip/provider/redis/stream_entry.hpp>
 
 #include <array>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
 
 namespace gossip::detail {
 
-/// A deadline of that much patience on the machine's steady clock; the largest there is for what would be later.
-[[nodiscard]] inline std::chrono::steady_clock::time_point deadline_in(std::chrono::nanoseconds timeout) noexcept {
-    const auto now = std::chrono::steady_clock::now();
-    return timeout > std::chrono::steady_clock::time_point::max() - now ? std::chrono::steady_clock::time_point::max()
-                                                                        : now + timeout;
-}
+/// The field of a stream's entry that holds the event.
+inline constexpr std::string_view stream_field = "event";
 
 /// What a thread encodes into; kept from event to event, unless it has grown large.
 struct EncodeBuffers {
@@ -79,7 +80,8 @@ public:
           confirm_timeout_(options.command_timeout),
           limits_{.size = options.max_event_bytes},
           reports_(reports),
-          publisher_(options, *this) {}
+          registry_(redis::stream_registry(options)),
+          publisher_(streams_ ? counting(options, restored_) : options, *this) {}
 
     void start(Engine& engine) noexcept {
         engine_.store(&engine, std::memory_order_release); // [started] the engine is whole
@@ -116,15 +118,15 @@ public:
         return waiter->result;
     }
 
-    bool drain(std::chrono::nanoseconds timeout) { return publisher_.drain(deadline_in(timeout)); }
+    bool drain(std::chrono::steady_clock::time_point until) { return publisher_.drain(until); }
 
     /// `send` says `closed` from here on, also where it waits.
     void close() noexcept {
         closed_.store(true, std::memory_order_relaxed); // relaxed: looked at every 20 ms
     }
-    Result shutdown(std::chrono::nanoseconds timeout) noexcept {
-        publisher_.shutdown(deadline_in(timeout));
-        const std::uint64_t lost = publisher_.stats().abandoned;
+    Result shutdown(std::chrono::steady_clock::time_point until) noexcept {
+        publisher_.shutdown(until);
+        const std::uint64_t lost = abandoned_.load(std::memory_order_relaxed); // relaxed: its thread has been joined
         if (lost != 0) {
             const std::string text = std::to_string(lost) + " events were not confirmed by the server";
             return ProcessingError{text, errors::abandoned};
@@ -132,18 +134,31 @@ public:
         return {};
     }
 
-    [[nodiscard]] Outgoing outgoing() const {
-        const redis::PublisherStats stats = publisher_.stats();
-        return {stats.accepted, stats.confirmed, stats.failed, stats.abandoned,
-                rejected_.load(std::memory_order_relaxed)}; // relaxed: a count
+    [[nodiscard]] Outgoing outgoing() const noexcept {
+        Outgoing out; // the ends before the beginnings: no end without its beginning
+        out.sent = sent_.load(std::memory_order_acquire);           // [ended] with its beginning
+        out.dropped = dropped_.load(std::memory_order_acquire);     // [ended] with its beginning
+        out.abandoned = abandoned_.load(std::memory_order_acquire); // [ended] with its beginning
+        out.accepted = accepted_.load(std::memory_order_relaxed);   // relaxed: after the ends
+        out.rejected = rejected_.load(std::memory_order_relaxed);   // relaxed: a count
+        return out;
     }
     [[nodiscard]] redis::PublisherStats stats() const { return publisher_.stats(); }
 
-    void confirmed(std::uint64_t tag, const redis::Confirmation&) noexcept override { end(tag, {}); }
+    void confirmed(std::uint64_t tag, const redis::Confirmation&) noexcept override {
+        if (tag != registration) {
+            sent_.fetch_add(1, std::memory_order_release); // [ended] after it was accepted
+            end(tag, {});
+        }
+    }
     void failed(std::uint64_t tag, const Error& error) noexcept override {
-        if (tag != 0) {
+        const bool is_abandoned = is(error, errors::abandoned);
+        if (tag != registration) {
+            (is_abandoned ? abandoned_ : dropped_).fetch_add(1, std::memory_order_release); // [ended] as above
+        }
+        if (tag > registration) {
             end(tag, error);
-        } else if (!is(error, errors::abandoned)) {
+        } else if (!is_abandoned) {
             succeeds([&] { reports_.tell(engine(), error, Event(EventType::literal("gossip.redis.refused"))); });
         }
     }
@@ -158,13 +173,14 @@ private:
 
     // Edges: each name stands at both of its ends in the code
     //   [started]  start's store(release) happens before an I/O thread's load(acquire): the engine is whole
+    //   [ended]    an end's count (release) happens before outgoing's load(acquire): what was accepted before is seen
 
     [[nodiscard]] Engine& engine() const noexcept {
         return *engine_.load(std::memory_order_acquire); // [started] nothing is sent before
     }
 
     static void end(std::uint64_t tag, Result result) noexcept {
-        if (tag == 0) {
+        if (tag <= registration) {
             return;
         }
         const std::unique_ptr<std::shared_ptr<Waiter>> kept(
@@ -195,7 +211,15 @@ private:
         if (!prefix_.empty()) {
             channel = buffers.channel.append(prefix_).append(channel);
         }
-        const PublishStatus status = offer(channel, buffers.message, tag, waits);
+        accepted_.fetch_add(1, std::memory_order_relaxed); // relaxed: the publisher's lock comes between it and its end
+        PublishStatus status = PublishStatus::closed;
+        const Result offered = guard([&] { status = offer(channel, buffers.message, tag, waits); });
+        if (status != PublishStatus::accepted) {
+            accepted_.fetch_sub(1, std::memory_order_relaxed); // relaxed: it was not
+        }
+        if (!offered) {
+            offered.error().rethrow();
+        }
         if (status == PublishStatus::too_large) {
             return refuse(event, errors::too_large);
         }
@@ -211,6 +235,9 @@ private:
         const std::array<std::string_view, 5> add{"XADD", channel, "*", stream_field, message};
         const redis::detail::Arguments arguments =
             streams_ ? redis::detail::Arguments{add} : redis::detail::Arguments{publish};
+        if (streams_) {
+            announce(channel);
+        }
         OfferStatus status = publisher_.offer(tag, arguments);
         while (status == OfferStatus::full && waits && !closed()) {
             status = publisher_.offer_wait(tag, arguments, std::chrono::steady_clock::now() + look_again);
@@ -230,6 +257,40 @@ private:
         return PublishStatus::closed;
     }
 
+    /// Readers of patterns find streams in a set that the writers fill.
+    void announce(std::string_view stream) {
+        {
+            const std::lock_guard lock(announced_mutex_);
+            const std::uint64_t restored =
+                restored_->load(std::memory_order_relaxed); // relaxed: late by an event or two
+            if (restored != announced_after_) {
+                announced_.clear(); // the server may have forgotten
+                announced_after_ = restored;
+            }
+            if (announced_.contains(stream)) {
+                return;
+            }
+        }
+        if (publisher_.offer(registration, {"SADD", registry_, stream}) == redis::OfferStatus::accepted) {
+            const std::lock_guard lock(announced_mutex_);
+            announced_.emplace(stream);
+        }
+    }
+
+    /// The options with a hook that counts how often the publisher's connection came back.
+    static RedisOptions counting(RedisOptions options, std::shared_ptr<std::atomic<std::uint64_t>> restored) {
+        options.on_connection = [hook = std::move(options.on_connection),
+                                 restored = std::move(restored)](const ConnectionEvent& event) {
+            if (event.kind == ConnectionEvent::Kind::restored) {
+                restored->fetch_add(1, std::memory_order_relaxed); // relaxed: a count
+            }
+            if (hook) {
+                hook(event);
+            }
+        };
+        return options;
+    }
+
     /// The status has no room for the reason: the error hook is told it, on the thread that publishes.
     [[gnu::cold]] PublishStatus refuse(const Event& event, const Error& error) {
         count_rejected();
@@ -244,7 +305,7 @@ private:
     }
 
     static constexpr std::chrono::milliseconds look_again{20};
-    static constexpr std::string_view stream_field = "event";
+    static constexpr std::uint64_t registration = 1; // a tag that is no event's
 
     const bool streams_;
     const std::string prefix_;
@@ -253,7 +314,16 @@ private:
     LateReports& reports_;
     std::atomic<Engine*> engine_{nullptr};
     std::atomic<bool> closed_{false};
+    std::atomic<std::uint64_t> accepted_{0};
+    std::atomic<std::uint64_t> sent_{0};
+    std::atomic<std::uint64_t> dropped_{0};
+    std::atomic<std::uint64_t> abandoned_{0};
     std::atomic<std::uint64_t> rejected_{0};
+    const std::string registry_;
+    const std::shared_ptr<std::atomic<std::uint64_t>> restored_ = std::make_shared<std::atomic<std::uint64_t>>(0);
+    std::mutex announced_mutex_;
+    std::set<std::string, std::less<>> announced_; // these two under announced_mutex_
+    std::uint64_t announced_after_ = 0;
     redis::Publisher publisher_; // last: its thread calls this
 };
 

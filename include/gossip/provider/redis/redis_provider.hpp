@@ -7,22 +7,18 @@
 #include <gossip/core/raw_data.hpp>
 #include <gossip/dispatch/engine.hpp>
 #include <gossip/provider/provider.hpp>
-#include <gossip/provider/redis/inbound.hpp>
 #include <gossip/provider/redis/json_codec.hpp>
 #include <gossip/provider/redis/late_reports.hpp>
-#include <gossip/provider/redis/listening.hpp>
 #include <gossip/provider/redis/options.hpp>
 #include <gossip/provider/redis/outbound.hpp>
-#include <gossip/provider/redis/pub_sub.hpp>
+#include <gossip/provider/redis/pub_sub_listening.hpp>
 #include <gossip/provider/redis/raw_codec.hpp>
+#include <gossip/provider/redis/stream_listening.hpp>
 #include <gossip/provider/wire_type.hpp>
 
-#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <memory>
-#include <mutex>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -30,14 +26,6 @@
 #include <vector>
 
 namespace gossip {
-
-/// A look at a running Redis provider.
-struct RedisStats {
-    redis::PublisherStats publisher{};
-    redis::PubSubStats pub_sub{};
-    std::uint64_t malformed = 0; // messages that were no event, or of no known kind; the error hook has seen them
-    std::uint64_t untold = 0;    // errors that came faster than the error hook could be told
-};
 
 namespace detail {
 
@@ -54,140 +42,13 @@ inline constexpr bool writes_json<RawCodec> = true;
 template <>
 inline constexpr bool writes_json<TrustedRawCodec> = true;
 
-/// Pub/Sub: the connection that listens, made when it is first needed.
-class PubSubListening final : public redis::PubSubListener {
-public:
-    PubSubListening(const RedisOptions& options, const void* codec, LateReports& reports)
-        : options_(options), inbound_(EnvelopeLimits{.size = options.max_event_bytes}, codec, reports) {}
-
-    Result listen(Engine& engine, const std::vector<EventType>& names, const std::vector<Pattern>& patterns) {
-        engine_.store(&engine, std::memory_order_release); // [started] the engine is whole
-        const Names wanted(options_.prefix, names, patterns);
-        redis::PubSub* const pub_sub = open();
-        if (pub_sub == nullptr) {
-            return errors::closed;
-        }
-        patterns_.add(patterns);
-        const Inbound::WaitInside waiting(inbound_, engine);
-        Result heard = guard([&] {
-            return pub_sub->subscribe(wanted.channels, wanted.patterns, deadline_in(options_.command_timeout));
-        });
-        if (!heard) {
-            patterns_.remove(patterns);
-        }
-        return heard;
+[[nodiscard]] inline std::unique_ptr<RedisListening> make_listening(const RedisOptions& options, const void* codec,
+                                                                    LateReports& reports) {
+    if (options.mode == RedisMode::streams) {
+        return std::make_unique<StreamListening>(options, codec, reports);
     }
-    void unlisten(const std::vector<EventType>& names, const std::vector<Pattern>& patterns) {
-        if (redis::PubSub* const pub_sub = opened()) {
-            const Names wanted(options_.prefix, names, patterns);
-            pub_sub->unsubscribe(wanted.channels, wanted.patterns);
-            patterns_.remove(patterns);
-        }
-    }
-    void close() noexcept {
-        redis::PubSub* pub_sub = nullptr;
-        {
-            const std::lock_guard lock(mutex_);
-            closed_ = true;
-            pub_sub = pub_sub_.get();
-        }
-        if (pub_sub != nullptr) {
-            pub_sub->shutdown();
-            const std::lock_guard lock(mutex_);                              // of those who close at once, one
-            inbound_.lose_pending(*engine_.load(std::memory_order_acquire)); // [started] by whoever listened
-        }
-    }
-    void stats(RedisStats& stats) const {
-        stats.malformed = inbound_.malformed();
-        const std::lock_guard lock(mutex_);
-        if (pub_sub_ != nullptr) {
-            stats.pub_sub = pub_sub_->stats();
-        }
-    }
-
-    bool message(std::string_view channel, std::string_view payload, std::string_view pattern) noexcept override {
-        bool taken = true;
-        succeeds([&] { taken = handle(channel, payload, pattern); });
-        return taken;
-    }
-
-private:
-    // Edges: each name stands at both of its ends in the code
-    //   [started]  the store(release) of whoever listens happens before the reader's load(acquire): the engine is whole
-
-    /// The same names as the server knows them.
-    struct Names {
-        Names(const std::string& prefix, const std::vector<EventType>& types, const std::vector<Pattern>& sets) {
-            texts.reserve(types.size() + sets.size());
-            for (const EventType& type : types) {
-                channels.emplace_back(texts.emplace_back(prefix + std::string(type.name())));
-            }
-            for (const Pattern& set : sets) {
-                if (set.has_wildcard()) {
-                    patterns.emplace_back(texts.emplace_back(server_pattern(prefix, set)));
-                } else {
-                    channels.emplace_back(texts.emplace_back(prefix + set.text()));
-                }
-            }
-        }
-        std::vector<std::string> texts;
-        std::vector<std::string_view> channels;
-        std::vector<std::string_view> patterns;
-    };
-
-    redis::PubSub* open() {
-        const std::lock_guard lock(mutex_);
-        if (closed_) {
-            return nullptr;
-        }
-        if (pub_sub_ == nullptr) {
-            pub_sub_ = std::make_unique<redis::PubSub>(options_, *this);
-        }
-        return pub_sub_.get();
-    }
-    redis::PubSub* opened() const {
-        const std::lock_guard lock(mutex_);
-        return pub_sub_.get();
-    }
-
-    bool handle(std::string_view channel, std::string_view payload, std::string_view pattern) {
-        const std::string_view name = channel.substr(std::min(options_.prefix.size(), channel.size()));
-        if (!again_) {
-            const auto wanted = patterns_.wanted();
-            if (wanted->empty()) {
-                copies_.forget();
-            } else {
-                if (!pattern.empty() && !is_wanted(*wanted, name)) {
-                    return true; // the server's patterns are wider than ours
-                }
-                if (copies_.is_copy(channel, payload, pattern)) {
-                    return true;
-                }
-            }
-        }
-        Engine& engine = *engine_.load(std::memory_order_acquire); // [started] by whoever listened
-        again_ = inbound_.take(engine, name, payload, nullptr, 1) == Inbound::Taken::no;
-        return !again_;
-    }
-    static bool is_wanted(const WantedPatterns::List& wanted, std::string_view name) {
-        bool any = false;
-        succeeds([&] {
-            const EventType type(name);
-            any = std::any_of(wanted.begin(), wanted.end(), [&](const Pattern& set) { return set.matches(type); });
-        });
-        return any;
-    }
-
-    const RedisOptions options_;
-    Inbound inbound_;
-    WantedPatterns patterns_;
-    CopyFilter copies_;  // the reader's own
-    bool again_ = false; // the reader's own: the same message comes again
-    std::atomic<Engine*> engine_{nullptr};
-    mutable std::mutex mutex_;
-    bool closed_ = false;                    // under mutex_
-    std::unique_ptr<redis::PubSub> pub_sub_; // under mutex_ until it is there; last: its thread calls this
-};
+    return std::make_unique<PubSubListening>(options, codec, reports);
+}
 
 } // namespace detail
 
@@ -211,7 +72,7 @@ public:
     explicit BasicRedisProvider(const RedisOptions& options)
         : timeout_(options.command_timeout),
           outbound_(options, reports_),
-          listening_(options, &detail::codec_tag<DefaultCodec>, reports_) {}
+          listening_(detail::make_listening(options, &detail::codec_tag<DefaultCodec>, reports_)) {}
 
     void start(detail::Engine& engine) noexcept {
         outbound_.start(engine);
@@ -245,20 +106,26 @@ public:
     }
 
     Result listen(const std::vector<EventType>& names, const std::vector<Pattern>& patterns) {
-        return listening_.listen(*outbound_.started(), names, patterns);
+        return listening_->listen(*outbound_.started(), names, patterns);
     }
     void unlisten(const std::vector<EventType>& names, const std::vector<Pattern>& patterns) noexcept {
-        detail::succeeds([&] { listening_.unlisten(names, patterns); });
+        detail::succeeds([&] { listening_->unlisten(names, patterns); });
     }
 
-    bool drain(std::chrono::nanoseconds timeout) { return outbound_.drain(timeout); }
+    bool drain(std::chrono::nanoseconds timeout) {
+        const auto until = detail::deadline_in(timeout);
+        return outbound_.drain(until) && listening_->drain(until);
+    }
     void close() noexcept {
         outbound_.close();
-        listening_.close();
+        listening_->close();
     }
     Result shutdown(std::chrono::nanoseconds timeout) noexcept {
         close();
-        return outbound_.shutdown(timeout == std::chrono::nanoseconds::max() ? timeout_ : timeout);
+        const auto until = detail::deadline_in(timeout == std::chrono::nanoseconds::max() ? timeout_ : timeout);
+        Result sent = outbound_.shutdown(until);
+        listening_->shutdown(until);
+        return sent;
     }
 
     [[nodiscard]] Outgoing outgoing() const { return outbound_.outgoing(); }
@@ -266,7 +133,7 @@ public:
         RedisStats stats;
         stats.publisher = outbound_.stats();
         stats.untold = reports_.untold();
-        listening_.stats(stats);
+        listening_->stats(stats);
         return stats;
     }
 
@@ -297,7 +164,7 @@ private:
     const std::chrono::nanoseconds timeout_;
     detail::LateReports reports_;
     detail::Outbound outbound_;
-    detail::PubSubListening listening_;
+    std::unique_ptr<detail::RedisListening> listening_;
 };
 
 using RedisProvider = BasicRedisProvider<>;

@@ -1,0 +1,144 @@
+// How a bus listens through Pub/Sub.
+#pragma once
+
+#include <gossip/core/errors.hpp>
+#include <gossip/core/event_type.hpp>
+#include <gossip/core/guard.hpp>
+#include <gossip/dispatch/engine.hpp>
+#include <gossip/provider/redis/inbound.hpp>
+#include <gossip/provider/redis/late_reports.hpp>
+#include <gossip/provider/redis/listening.hpp>
+#include <gossip/provider/redis/options.hpp>
+#include <gossip/provider/redis/pub_sub.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace gossip::detail {
+
+/// Threads: every member from any thread. Owns: the connection that listens, made when it is first needed.
+class PubSubListening final : public RedisListening, public redis::PubSubListener {
+public:
+    PubSubListening(const RedisOptions& options, const void* codec, LateReports& reports)
+        : options_(options), inbound_(EnvelopeLimits{.size = options.max_event_bytes}, codec, reports) {}
+
+    Result listen(Engine& engine, const std::vector<EventType>& names, const std::vector<Pattern>& patterns) override {
+        engine_.store(&engine, std::memory_order_release); // [started] the engine is whole
+        const ServerNames wanted(options_.prefix, names, patterns);
+        redis::PubSub* const pub_sub = open();
+        if (pub_sub == nullptr) {
+            return errors::closed;
+        }
+        patterns_.add(patterns);
+        const Inbound::WaitInside waiting(inbound_, engine);
+        Result heard = guard([&] {
+            return pub_sub->subscribe(wanted.channels, wanted.patterns, deadline_in(options_.command_timeout));
+        });
+        if (!heard) {
+            patterns_.remove(patterns);
+        }
+        return heard;
+    }
+    void unlisten(const std::vector<EventType>& names, const std::vector<Pattern>& patterns) override {
+        if (redis::PubSub* const pub_sub = opened()) {
+            const ServerNames wanted(options_.prefix, names, patterns);
+            pub_sub->unsubscribe(wanted.channels, wanted.patterns);
+            patterns_.remove(patterns);
+        }
+    }
+    void close() noexcept override {
+        redis::PubSub* pub_sub = nullptr;
+        {
+            const std::lock_guard lock(mutex_);
+            closed_ = true;
+            pub_sub = pub_sub_.get();
+        }
+        if (pub_sub != nullptr) {
+            pub_sub->shutdown();
+            const std::lock_guard lock(mutex_);                              // of those who close at once, one
+            inbound_.lose_pending(*engine_.load(std::memory_order_acquire)); // [started] by whoever listened
+        }
+    }
+    bool drain(Deadline) override { return true; }
+    void shutdown(Deadline) noexcept override { close(); }
+    void stats(RedisStats& stats) const override {
+        stats.malformed = inbound_.malformed();
+        if (const redis::PubSub* const pub_sub = opened()) {
+            stats.pub_sub = pub_sub->stats();
+        }
+    }
+
+    bool message(std::string_view channel, std::string_view payload, std::string_view pattern) noexcept override {
+        bool taken = true;
+        succeeds([&] { taken = handle(channel, payload, pattern); });
+        return taken;
+    }
+
+private:
+    // Edges: each name stands at both of its ends in the code
+    //   [started]  the store(release) of whoever listens happens before the reader's load(acquire): the engine is whole
+
+    redis::PubSub* open() {
+        const std::lock_guard lock(mutex_);
+        if (closed_) {
+            return nullptr;
+        }
+        if (pub_sub_ == nullptr) {
+            pub_sub_ = std::make_unique<redis::PubSub>(options_, *this);
+        }
+        return pub_sub_.get();
+    }
+    redis::PubSub* opened() const {
+        const std::lock_guard lock(mutex_);
+        return pub_sub_.get();
+    }
+
+    bool handle(std::string_view channel, std::string_view payload, std::string_view pattern) {
+        Engine& engine = *engine_.load(std::memory_order_acquire); // [started] by whoever listened
+        if (stalled_) {
+            if (inbound_.retry(engine) == Inbound::Taken::no) {
+                return false;
+            }
+            stalled_ = false;
+            if (channel == stalled_channel_ && pattern == stalled_pattern_ && payload == stalled_payload_) {
+                return true;
+            } // else the connection was lost meanwhile: this is another message
+        }
+        const std::string_view name = channel.substr(std::min(options_.prefix.size(), channel.size()));
+        const auto wanted = patterns_.wanted();
+        if (wanted->empty()) {
+            copies_.forget();
+        } else if ((!pattern.empty() && !matches_any(*wanted, name)) || copies_.is_copy(channel, payload, pattern)) {
+            return true; // the server's patterns are wider than ours
+        }
+        stalled_ = inbound_.take(engine, name, payload, nullptr, 1) == Inbound::Taken::no;
+        if (stalled_) {
+            stalled_channel_ = channel;
+            stalled_pattern_ = pattern;
+            stalled_payload_ = payload;
+        }
+        return !stalled_;
+    }
+
+    const RedisOptions options_;
+    Inbound inbound_;
+    WantedPatterns patterns_;
+    std::atomic<Engine*> engine_{nullptr};
+    // The reader's own: what came before, and what there was no room for.
+    CopyFilter copies_;
+    bool stalled_ = false;
+    std::string stalled_channel_;
+    std::string stalled_pattern_;
+    std::string stalled_payload_;
+
+    mutable std::mutex mutex_;
+    bool closed_ = false;                    // under mutex_
+    std::unique_ptr<redis::PubSub> pub_sub_; // set under mutex_, once; last: its thread calls this
+};
+
+} // namespace gossip::detail

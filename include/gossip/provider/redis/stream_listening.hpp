@@ -1,0 +1,206 @@
+// How a bus listens to streams: as one consumer of a group, acknowledging what has ended.
+#pragma once
+
+#include <gossip/core/errors.hpp>
+#include <gossip/core/event_type.hpp>
+#include <gossip/core/guard.hpp>
+#include <gossip/core/receipt.hpp>
+#include <gossip/dispatch/engine.hpp>
+#include <gossip/provider/redis/inbound.hpp>
+#include <gossip/provider/redis/late_reports.hpp>
+#include <gossip/provider/redis/listening.hpp>
+#include <gossip/provider/redis/options.hpp>
+#include <gossip/provider/redis/outbound.hpp>
+#include <gossip/provider/redis/stream.hpp>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace gossip::detail {
+
+/// Threads: every member from any thread. Owns: the reader, made when it is first needed.
+class StreamListening final : public RedisListening, public redis::StreamListener {
+public:
+    StreamListening(const RedisOptions& options, const void* codec, LateReports& reports)
+        : options_(options), inbound_(EnvelopeLimits{.size = options.max_event_bytes}, codec, reports) {}
+
+    Result listen(Engine& engine, const std::vector<EventType>& names, const std::vector<Pattern>& patterns) override {
+        engine_.store(&engine, std::memory_order_release); // [started] the engine is whole
+        const ServerNames wanted(options_.prefix, names, patterns);
+        redis::StreamReader* const reader = open();
+        if (reader == nullptr) {
+            return errors::closed;
+        }
+        patterns_.add(patterns);
+        const Inbound::WaitInside waiting(inbound_, engine);
+        Result heard = guard([&] {
+            const auto until = deadline_in(options_.command_timeout);
+            Result done = wanted.channels.empty() ? Result{} : reader->subscribe(wanted.channels, until);
+            if (done && !wanted.patterns.empty()) {
+                done = reader->refresh(until);
+                if (!done && !wanted.channels.empty()) {
+                    reader->unsubscribe(wanted.channels);
+                }
+            }
+            return done;
+        });
+        if (!heard) {
+            patterns_.remove(patterns);
+        }
+        return heard;
+    }
+    void unlisten(const std::vector<EventType>& names, const std::vector<Pattern>& patterns) override {
+        if (redis::StreamReader* const reader = opened()) {
+            const ServerNames wanted(options_.prefix, names, patterns);
+            patterns_.remove(patterns);
+            reader->unsubscribe(wanted.channels);
+        }
+    }
+    void close() noexcept override {
+        redis::StreamReader* reader = nullptr;
+        {
+            const std::lock_guard lock(mutex_);
+            closed_ = true;
+            reader = reader_.get();
+        }
+        if (reader != nullptr) {
+            {
+                const std::lock_guard taking(taking_); // the reader is not in the engine, and won't be again
+                silent_ = true;
+                inbound_.lose_pending(*engine_.load(std::memory_order_acquire)); // [started] by whoever listened
+            }
+            static_cast<void>(reader->stop_reading(std::chrono::steady_clock::now() + short_wait));
+        }
+    }
+    bool drain(Deadline until) override {
+        redis::StreamReader* const reader = opened();
+        return reader == nullptr || reader->drain(until);
+    }
+    void shutdown(Deadline until) noexcept override {
+        close();
+        if (redis::StreamReader* const reader = opened()) {
+            reader->shutdown(until);
+        }
+    }
+    void stats(RedisStats& stats) const override {
+        stats.malformed = inbound_.malformed();
+        if (const redis::StreamReader* const reader = opened()) {
+            stats.stream = reader->stats();
+        }
+    }
+
+    bool entry(const redis::StreamEntry& entry) noexcept override {
+        const std::lock_guard taking(taking_);
+        bool taken = false;
+        return !silent_ && succeeds([&] { taken = handle(entry); }) && taken;
+    }
+    std::size_t room() noexcept override {
+        const Engine& engine = *engine_.load(std::memory_order_acquire); // [started] by whoever listened
+        const std::size_t capacity = engine.capacity();
+        return capacity - std::min<std::size_t>(capacity, static_cast<std::size_t>(engine.waiting()));
+    }
+    bool wants(std::string_view stream) noexcept override {
+        return stream.starts_with(options_.prefix) &&
+               matches_any(*patterns_.wanted(), stream.substr(options_.prefix.size()));
+    }
+
+private:
+    // Edges: each name stands at both of its ends in the code
+    //   [started]  the store(release) of whoever listens happens before the reader's load(acquire): the engine is whole
+
+    /// Acknowledges what was handled, buries what has failed, leaves the rest to whoever claims it.
+    class EntryReceipt final : public Receipt {
+    public:
+        EntryReceipt(redis::StreamReader& reader, const redis::EntryId& id) noexcept : reader_(reader), id_(id) {}
+        void settled(Ending ending, const Error* error) noexcept override {
+            const std::unique_ptr<EntryReceipt> self(this);
+            succeeds([&] { // without memory it is left: delivered again later
+                if (ending == Ending::handled) {
+                    reader_.ack(id_);
+                } else if (ending == Ending::failed) {
+                    reader_.bury(id_, error == nullptr ? std::string{} : std::string{error->what()});
+                } else {
+                    reader_.leave(id_);
+                }
+            });
+        }
+
+    private:
+        redis::StreamReader& reader_;
+        const redis::EntryId id_;
+    };
+
+    redis::StreamReader* open() {
+        const std::lock_guard lock(mutex_);
+        if (closed_) {
+            return nullptr;
+        }
+        if (reader_ == nullptr) {
+            reader_ = std::make_unique<redis::StreamReader>(options_, *this);
+        }
+        return reader_.get();
+    }
+    redis::StreamReader* opened() const {
+        const std::lock_guard lock(mutex_);
+        return reader_.get();
+    }
+
+    bool handle(const redis::StreamEntry& entry) {
+        Engine& engine = *engine_.load(std::memory_order_acquire); // [started] by whoever listened
+        if (stalled_) {
+            stalled_ = false;
+            if (entry.id() == stalled_id_) {
+                stalled_ = inbound_.retry(engine) == Inbound::Taken::no;
+                return !stalled_;
+            } // else the connection was lost meanwhile: the other one comes again, here or elsewhere
+            delete static_cast<EntryReceipt*>(inbound_.forget_pending());
+        }
+        redis::StreamReader& reader = *opened();
+        const std::string_view name = entry.stream().substr(std::min(options_.prefix.size(), entry.stream().size()));
+        const std::string_view message = entry.field(stream_field);
+        auto receipt = std::make_unique<EntryReceipt>(reader, entry.id());
+        const auto attempt =
+            static_cast<int>(std::clamp<std::int64_t>(entry.deliveries(), 1, std::numeric_limits<int>::max()));
+        switch (inbound_.take(engine, name, message, receipt.get(), attempt)) {
+        case Inbound::Taken::yes:
+        case Inbound::Taken::closed:
+            static_cast<void>(receipt.release());
+            return true;
+        case Inbound::Taken::no:
+            static_cast<void>(receipt.release());
+            stalled_ = true;
+            stalled_id_ = entry.id();
+            return false;
+        case Inbound::Taken::malformed:
+            break;
+        }
+        reader.bury(entry.id(), "the entry is no event");
+        return true;
+    }
+
+    static constexpr std::chrono::milliseconds short_wait{50};
+
+    const RedisOptions options_;
+    Inbound inbound_; // with what stands below, under taking_
+    WantedPatterns patterns_;
+    std::atomic<Engine*> engine_{nullptr};
+    std::mutex taking_;
+    bool silent_ = false;
+    bool stalled_ = false;
+    redis::EntryId stalled_id_{};
+
+    mutable std::mutex mutex_;
+    bool closed_ = false;                         // under mutex_
+    std::unique_ptr<redis::StreamReader> reader_; // set under mutex_, once; last: its thread calls this
+};
+
+} // namespace gossip::detail
