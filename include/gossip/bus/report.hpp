@@ -13,8 +13,8 @@ namespace gossip {
 
 /// The ledger of a bus. When nothing is in flight, in one process,
 /// `accepted == handled + failed + unrouted + dropped + abandoned`.
-/// A bus that leaves the process has two laws: `accepted == sent + send_dropped + send_abandoned` for what leaves it, and
-/// `received == handled + failed + unrouted + dropped + abandoned` for what arrives, wherever that was published.
+/// A bus that leaves the process has two laws: `accepted == sent + send_dropped + send_abandoned` for what leaves it,
+/// and `received == handled + failed + unrouted + dropped + abandoned` for what arrives, wherever that was published.
 struct Counters {
     std::uint64_t accepted = 0;  // publish said so
     std::uint64_t handled = 0;   // every processor that was called succeeded
