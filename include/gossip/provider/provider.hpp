@@ -22,12 +22,11 @@
 /// Names under `gossip.` stay in the process and never reach it.
 ///
 /// Typed data: `template <class T> static detail::WireType& wire_type()` says how data of type T is written and read
-/// (gossip/provider/wire_type.hpp makes it from a codec), `send_as<T>` sends with it. An event that arrives has the text
-/// as its data, `EventAccess::make<detail::RawData>(...)`; it is read on a worker when somebody asks for it.
+/// (gossip/provider/wire_type.hpp makes it from a codec), `send_as<T>` sends with it. An event that arrives has the
+/// text as its data, `EventAccess::make<detail::RawData>(...)`; a worker reads it when somebody asks for it.
 ///
 /// tests/conformance/suite.hpp proves a provider: it is included by a test of yours, which says how to make one.
 /// examples/loopback is a whole one.
-///
 namespace gossip {
 
 /// What a provider has taken out of the process. When nothing is under way, `accepted == sent + dropped + abandoned`.

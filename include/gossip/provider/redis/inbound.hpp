@@ -45,8 +45,8 @@ public:
     Inbound& operator=(const Inbound&) = delete;
 
     /// `name`: of the channel or stream that the message came on, without the prefix. `receipt` is the engine's when
-    /// the answer is `yes`, waits with the event when it is `no`, has been settled when it is `closed`, and is the caller's
-    /// when it is `malformed`.
+    /// the answer is `yes`, waits with the event when it is `no`, has been settled when it is `closed`, and is the
+    /// caller's when it is `malformed`.
     Taken take(Engine& engine, std::string_view name, std::string_view message, Receipt* receipt, int attempt) {
         const Result read = guard([&] {
             Result made = make_event(name, message);
