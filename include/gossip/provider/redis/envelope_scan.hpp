@@ -65,6 +65,7 @@ struct Envelope {
 
     // Where unescaped texts are kept: of type, id, key, encoding, source.
     std::array<std::string, 5> unescaped;
+    std::string unpacked; // data that came compressed
 };
 
 namespace detail {
