@@ -83,7 +83,10 @@ public:
                 port_ = free_port();
             }
             spawn();
-            const auto up = [this] { return command({"PING"}) == "PONG" || has_ended(); };
+            const auto up = [this] {
+                const std::string answer = command({"PING"});
+                return (!answer.empty() && !answer.starts_with("LOADING")) || has_ended();
+            };
             if (eventually(up) && !has_ended()) {
                 return;
             }
