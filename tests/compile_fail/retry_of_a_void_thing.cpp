@@ -1,4 +1,4 @@
-// expect: retry\(\) around a processor that is noexcept and returns nothing never retries
+// expect: retry\(\) around what never fails, such as a noexcept processor that returns nothing
 #include <gossip/middleware/chain.hpp>
 #include <gossip/middleware/logging.hpp>
 #include <gossip/middleware/retry.hpp>

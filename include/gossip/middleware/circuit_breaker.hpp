@@ -138,6 +138,14 @@ class BreakCircuit {
 public:
     explicit BreakCircuit(std::shared_ptr<Circuit> circuit) : circuit_(std::move(circuit)) {}
 
+    template <class T, class Next>
+    auto around(Next next) const {
+        static_assert(!detail::never_fails<Next>,
+                      "gossip: circuit_breaker() around what never fails, such as a noexcept processor that returns "
+                      "nothing or ignore_errors(), never opens; put it inside");
+        return detail::Bound<BreakCircuit, Next>(*this, std::move(next));
+    }
+
     template <class Next>
     Result operator()(Next& next, Context& context, const Event& event) const {
         const Circuit::Ticket ticket = circuit_->enter(context);

@@ -48,8 +48,8 @@ public:
     template <class T, class Next>
     auto around(Next next) const {
         static_assert(!detail::never_fails<Next>,
-                      "gossip: retry() around a processor that is noexcept and returns nothing "
-                      "never retries: let it return a Result, or throw");
+                      "gossip: retry() around what never fails, such as a noexcept processor that returns nothing or "
+                      "ignore_errors(), never retries; put it inside, or let the processor return a Result");
         return detail::Bound<Retry, Next>(*this, std::move(next));
     }
 

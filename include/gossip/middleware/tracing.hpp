@@ -157,3 +157,7 @@ template <class Tracer>
 [[nodiscard]] inline auto tracing(std::string name = {}) { return tracing(std::move(name), NoTracer{}); }
 
 } // namespace gossip::middleware
+
+template <class Tracer, class Next>
+inline constexpr bool gossip::detail::never_fails<gossip::detail::Bound<gossip::middleware::Tracing<Tracer>, Next>> =
+    gossip::detail::never_fails<Next>;

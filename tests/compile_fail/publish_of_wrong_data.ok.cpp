@@ -1,0 +1,7 @@
+#include <gossip/bus/event_bus.hpp>
+
+#include <string>
+
+constexpr gossip::Topic<std::string> name{"user.name"};
+
+void publish(gossip::EventBus<>& bus) { bus.publish(name, "alice"); }
