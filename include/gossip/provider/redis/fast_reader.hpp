@@ -296,27 +296,26 @@ bool close_members(FastFrame& frame) {
 
 template <class T>
 bool take_number(FastReader& reader, T& number, const FastToken& token) {
-    using Kind = FastToken::Kind;
+    using Is = FastToken::Kind;
     const auto misfit = [&] { return reader.fail("does not fit into " + std::string{type_name<T>()}); };
     if constexpr (fast_integer<T>) {
-        if (token.kind != Kind::negative && token.kind != Kind::whole) {
-            const bool number_at_all = token.kind == Kind::floating || token.kind == Kind::unreadable;
+        if (token.kind != Is::negative && token.kind != Is::whole) {
+            const bool number_at_all = token.kind == Is::floating || token.kind == Is::unreadable;
             return number_at_all ? misfit() : reader.fail("is not a whole number");
         }
-        const bool fits =
-            token.kind == Kind::negative ? std::in_range<T>(token.negative) : std::in_range<T>(token.whole);
-        number = token.kind == Kind::negative ? static_cast<T>(token.negative) : static_cast<T>(token.whole);
+        const bool fits = token.kind == Is::negative ? std::in_range<T>(token.negative) : std::in_range<T>(token.whole);
+        number = token.kind == Is::negative ? static_cast<T>(token.negative) : static_cast<T>(token.whole);
         return fits || misfit();
     } else {
-        if (token.kind == Kind::unreadable) {
+        if (token.kind == Is::unreadable) {
             return misfit();
         }
-        if (token.kind != Kind::negative && token.kind != Kind::whole && token.kind != Kind::floating) {
+        if (token.kind != Is::negative && token.kind != Is::whole && token.kind != Is::floating) {
             return reader.fail("is not a number");
         }
-        const double value = token.kind == Kind::negative ? static_cast<double>(token.negative)
-                             : token.kind == Kind::whole  ? static_cast<double>(token.whole)
-                                                          : token.floating;
+        const double value = token.kind == Is::negative ? static_cast<double>(token.negative)
+                             : token.kind == Is::whole  ? static_cast<double>(token.whole)
+                                                        : token.floating;
         if (std::fabs(value) > static_cast<double>(std::numeric_limits<T>::max())) {
             return misfit();
         }
@@ -328,15 +327,15 @@ bool take_number(FastReader& reader, T& number, const FastToken& token) {
 /// Null where there may be nothing at all: Go writes its nil slices and maps so.
 template <class T>
 bool take_container(FastReader& reader, T& data, const FastToken& token) {
-    using Kind = FastToken::Kind;
+    using Is = FastToken::Kind;
     constexpr bool array = VectorOf<T>::value;
     if constexpr (array || MapOf<T>::value) {
         data.clear();
-        if (token.kind == Kind::null) {
+        if (token.kind == Is::null) {
             return true;
         }
     }
-    if (token.kind != (array ? Kind::array : Kind::object)) {
+    if (token.kind != (array ? Is::array : Is::object)) {
         return reader.fail(array ? "is not an array" : "is not an object");
     }
     if constexpr (array) {
@@ -350,18 +349,18 @@ bool take_container(FastReader& reader, T& data, const FastToken& token) {
 
 template <class T>
 bool take_as(FastReader& reader, void* target, const FastToken& token) {
-    using Kind = FastToken::Kind;
+    using Is = FastToken::Kind;
     T& data = *static_cast<T*>(target);
     if constexpr (std::same_as<T, bool>) {
         data = token.boolean;
-        return token.kind == Kind::boolean || reader.fail("is not true or false");
+        return token.kind == Is::boolean || reader.fail("is not true or false");
     } else if constexpr (fast_integer<T> || fast_floating<T>) {
         return take_number(reader, data, token);
     } else if constexpr (std::same_as<T, std::string>) {
         data.assign(token.text);
-        return token.kind == Kind::text || reader.fail("is not a string");
+        return token.kind == Is::text || reader.fail("is not a string");
     } else if constexpr (OptionalOf<T>::value) {
-        if (token.kind == Kind::null) {
+        if (token.kind == Is::null) {
             data.reset();
             return true;
         }

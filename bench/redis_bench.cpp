@@ -1,0 +1,211 @@
+// How many events a second go from one bus to another through a Redis server of our own, beside hiredis alone doing the
+// same: one connection that publishes in pipelines of 1,000, two at a time, one that reads; for streams with XREADGROUP
+// COUNT 256 and XACK. Each run publishes a fixed number of events and ends when all have been handled (and, on streams,
+// acknowledged): what did not arrive is an error.
+#include <gossip/bus/event_bus.hpp>
+#include <gossip/provider/redis/fast_codec.hpp>
+#include <gossip/redis.hpp>
+
+#include "support/redis_server.hpp"
+
+#include <benchmark/benchmark.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include <hiredis/hiredis.h>
+
+struct Order {
+    std::string order_id;
+    std::string customer;
+    double amount = 0;
+    int items = 0;
+};
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Order, order_id, customer, amount, items)
+
+template <>
+inline constexpr auto gossip::members<Order> = gossip::member_list("order_id", &Order::order_id, "customer",
+                                                                   &Order::customer, "amount", &Order::amount, "items",
+                                                                   &Order::items);
+
+namespace redis_bench {
+
+using namespace std::chrono_literals;
+
+constexpr std::int64_t count = 50'000;
+constexpr const char* json = R"({"order_id":"o-123456","customer":"customer-42","amount":12.5,"items":3})";
+
+inline constexpr gossip::Topic<Order> order{"bench.order"};
+inline constexpr gossip::Topic<std::string> text{"bench.text"};
+
+const gossip_test::RedisServer& server() {
+    static const gossip_test::RedisServer only({"--appendonly", "no"});
+    return only;
+}
+
+gossip::RedisOptions options(gossip::RedisMode mode) {
+    return {.url = server().url(), .mode = mode, .group = mode == gossip::RedisMode::streams ? "bench" : ""};
+}
+
+bool wait_for(const std::atomic<std::int64_t>& handled) {
+    const auto until = std::chrono::steady_clock::now() + 60s;
+    while (handled < count && std::chrono::steady_clock::now() < until) {
+        std::this_thread::sleep_for(100us);
+    }
+    return handled == count;
+}
+
+template <class Codec, class T>
+void buses(benchmark::State& state, gossip::RedisMode mode, const gossip::Topic<T>& topic, const T& data) {
+    using Bus = gossip::EventBus<gossip::BasicRedisProvider<Codec>>;
+    server().command({"FLUSHALL"});
+    std::atomic<std::int64_t> handled{0};
+    Bus sender(options(mode), gossip::Config{.workers = 1});
+    Bus listener(options(mode), gossip::Config{.workers = 1, .buffer_size = 65'536});
+    auto s = listener.subscribe(topic, [&](const T& got) {
+        benchmark::DoNotOptimize(&got);
+        handled.fetch_add(1, std::memory_order_relaxed); // relaxed: a count
+    });
+    for (auto _ : state) {
+        handled = 0;
+        std::int64_t accepted = 0;
+        for (std::int64_t i = 0; i < count; ++i) {
+            accepted += sender.publish(topic, data) == gossip::PublishStatus::accepted ? 1 : 0;
+        }
+        if (accepted != count || !wait_for(handled) || !listener.drain(60s)) {
+            state.SkipWithError("not all events arrived");
+            break;
+        }
+    }
+    state.SetItemsProcessed(state.iterations() * count);
+}
+
+void raw(benchmark::State& state, gossip::RedisMode mode) {
+    buses<gossip::RawCodec>(state, mode, text, std::string(json));
+}
+template <class Codec>
+void typed(benchmark::State& state, gossip::RedisMode mode) {
+    buses<Codec>(state, mode, order, Order{"o-123456", "customer-42", 12.5, 3});
+}
+
+void fast(benchmark::State& state, gossip::RedisMode mode) { typed<gossip::FastCodec>(state, mode); }
+void by_default(benchmark::State& state, gossip::RedisMode mode) { typed<gossip::JsonCodec>(state, mode); }
+
+using Context = std::unique_ptr<redisContext, decltype(&redisFree)>;
+using Reply = std::unique_ptr<redisReply, decltype(&freeReplyObject)>;
+
+Context connect() { return {redisConnectUnix(server().socket().c_str()), &redisFree}; }
+Reply next(redisContext& context) {
+    void* reply = nullptr;
+    if (redisGetReply(&context, &reply) != REDIS_OK) {
+        reply = nullptr;
+    }
+    return {static_cast<redisReply*>(reply), &freeReplyObject};
+}
+
+void publish_in_pipelines(const char* command) {
+    const Context context = connect();
+    constexpr std::int64_t pipeline = 1'000;
+    const std::string message = std::string(R"({"Type":"bench.order","Timestamp":"2024-01-02T03:04:05.123456789Z",)") +
+                                R"("Data":)" + json + R"(,"Metadata":{},"Id":"0123456789abcdef0123456789abcdef"})";
+    const auto take_answers = [&] {
+        for (std::int64_t i = 0; i < pipeline; ++i) {
+            next(*context);
+        }
+    };
+    for (std::int64_t sent = 0; sent < count; sent += pipeline) { // one pipeline is on its way while the next is made
+        for (std::int64_t i = 0; i < pipeline; ++i) {
+            redisAppendCommand(context.get(), command, message.data(), message.size());
+        }
+        for (int done = 0; done == 0 && redisBufferWrite(context.get(), &done) == REDIS_OK;) {}
+        if (sent != 0) {
+            take_answers();
+        }
+    }
+    take_answers();
+}
+
+void hiredis_pub_sub(benchmark::State& state) {
+    const Context listener = connect();
+    redisAppendCommand(listener.get(), "SUBSCRIBE bench.order");
+    next(*listener);
+    for (auto _ : state) {
+        std::thread publisher([] { publish_in_pipelines("PUBLISH bench.order %b"); });
+        std::int64_t got = 0;
+        while (got < count && next(*listener) != nullptr) {
+            ++got;
+        }
+        publisher.join();
+        if (got != count) {
+            state.SkipWithError("not all messages arrived");
+            break;
+        }
+    }
+    state.SetItemsProcessed(state.iterations() * count);
+}
+
+void hiredis_streams(benchmark::State& state) {
+    server().command({"FLUSHALL"});
+    server().command({"XGROUP", "CREATE", "bench.order", "bench", "0", "MKSTREAM"});
+    const Context listener = connect();
+    for (auto _ : state) {
+        std::thread publisher([] { publish_in_pipelines("XADD bench.order * event %b"); });
+        std::int64_t got = 0;
+        while (got < count) {
+            redisAppendCommand(listener.get(), "XREADGROUP GROUP bench one COUNT 256 BLOCK 5000 STREAMS bench.order >");
+            const Reply reply = next(*listener);
+            if (reply == nullptr || reply->type != REDIS_REPLY_ARRAY) {
+                break;
+            }
+            const redisReply& entries = *reply->element[0]->element[1];
+            std::string acknowledge = "XACK bench.order bench";
+            for (std::size_t i = 0; i < entries.elements; ++i) {
+                acknowledge.append(" ").append(entries.element[i]->element[0]->str);
+            }
+            redisAppendCommand(listener.get(), acknowledge.c_str());
+            next(*listener);
+            got += static_cast<std::int64_t>(entries.elements);
+        }
+        publisher.join();
+        if (got != count) {
+            state.SkipWithError("not all entries arrived");
+            break;
+        }
+    }
+    state.SetItemsProcessed(state.iterations() * count);
+}
+
+using gossip::RedisMode;
+
+BENCHMARK(hiredis_pub_sub)->Name("pub_sub/hiredis_alone")->UseRealTime()->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(raw, pub_sub, RedisMode::pub_sub)
+    ->Name("pub_sub/raw_codec")
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(fast, pub_sub, RedisMode::pub_sub)
+    ->Name("pub_sub/fast_codec")
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(by_default, pub_sub, RedisMode::pub_sub)
+    ->Name("pub_sub/default_codec")
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
+BENCHMARK(hiredis_streams)->Name("streams/hiredis_alone")->UseRealTime()->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(raw, streams, RedisMode::streams)
+    ->Name("streams/raw_codec")
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(fast, streams, RedisMode::streams)
+    ->Name("streams/fast_codec")
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(by_default, streams, RedisMode::streams)
+    ->Name("streams/default_codec")
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
+
+} // namespace redis_bench
