@@ -67,6 +67,15 @@ inline void cpu_pause() noexcept {
 #endif
 }
 
+/// Brings a cache line near, to be read soon.
+inline void prefetch(const void* address) noexcept {
+#if defined(__GNUC__)
+    __builtin_prefetch(address, 0);
+#else
+    static_cast<void>(address);
+#endif
+}
+
 /// Brings a cache line near, to be written soon. (The compilers' own builtin asks for it to be read only, unless they
 /// are told of a newer processor; where this instruction is not known it does nothing.)
 inline void prefetch_for_write(const void* address) noexcept {

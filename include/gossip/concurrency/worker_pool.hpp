@@ -14,7 +14,7 @@ namespace gossip {
 
 /// What a worker does while it has nothing to do.
 enum class Idle : std::uint8_t {
-    sleep, // search for some 25 µs, then sleep: costs no CPU
+    sleep, // search for at most some 25 µs, then sleep: costs no CPU
     spin,  // search for ever: starts within 0.1 µs, costs a core per bus
 };
 
@@ -26,6 +26,103 @@ concept work_source = requires(S& source, const S& look, unsigned worker) {
     { look.has_work() } -> std::same_as<bool>;
     { look.until_due() } -> std::same_as<std::int64_t>;
 };
+
+namespace detail {
+
+/// How a worker on duty looks for work before it sleeps: with pauses, for some 3 µs, as the next item is often only
+/// nanoseconds away. While items come so fast that its sleeps are cut short, it then yields for some 20 µs more: waking
+/// it would take them longer, and on few processors they may be waiting for this one. A yield that took long and
+/// brought next to nothing was for the benefit of strangers, and all the while publishers took this worker for awake:
+/// for a good many searches after that it does without.
+///
+/// Threads: belongs to one worker.
+class Search {
+public:
+    explicit Search(Idle idle) noexcept : idle_(idle) {}
+
+    /// There was work.
+    void found() noexcept {
+        round_ = 0;
+        ++items_;
+    }
+    /// Whether to look again, after a `wait`.
+    [[nodiscard]] bool go_on() noexcept {
+        if (idle_ == Idle::spin) {
+            return true;
+        }
+        if (round_ == 0) {
+            judge_yields();
+        }
+        const bool yields = keen_ != 0 && wary_ == 0 && !long_yield_;
+        return round_ < paused_rounds + (yields ? yielding_rounds : 0);
+    }
+    void wait() noexcept {
+        const bool yields = idle_ == Idle::spin ? round_ % spins_a_yield == spins_a_yield - 1 : round_ >= paused_rounds;
+        if (yields) {
+            const std::uint64_t begin = platform::ticks();
+            std::this_thread::yield();
+            long_yield_ = long_yield_ || microseconds_since(begin) > long_yield_us;
+        } else {
+            for (unsigned i = 0; i <= round_ && i < longest_pause; ++i) {
+                platform::cpu_pause();
+            }
+        }
+        ++round_;
+    }
+    /// About to sleep.
+    void lie_down() noexcept { asleep_since_ = platform::ticks(); }
+    void get_up() noexcept {
+        judge_yields();
+        round_ = 0;
+        wary_ -= wary_ == 0 ? 0 : 1;
+        const bool brief = microseconds_since(asleep_since_) < short_sleep_us;
+        keen_ = brief && brief_before_ ? searches_after_short_sleeps : 0;
+        brief_before_ = brief;
+    }
+
+private:
+    static constexpr unsigned paused_rounds = 16;
+    static constexpr unsigned longest_pause = 6;
+    static constexpr unsigned yielding_rounds = 64;
+    static constexpr unsigned spins_a_yield = 256;
+    static constexpr std::uint64_t long_yield_us = 50;
+    static constexpr std::uint64_t short_sleep_us = 100;
+    static constexpr unsigned searches_after_short_sleeps = 64;
+    static constexpr unsigned worth_it = 2; // runs of work after a long yield
+    static constexpr unsigned least_wary = 256;
+    static constexpr unsigned most_wary = 1U << 14;
+
+    /// 0 where time can't be told cheaply.
+    [[nodiscard]] static std::uint64_t microseconds_since(std::uint64_t begin) noexcept {
+        return platform::has_ticks() ? (platform::ticks() - begin) / platform::ticks_per_microsecond() : 0;
+    }
+
+    void judge_yields() noexcept {
+        keen_ -= keen_ == 0 ? 0 : 1;
+        if (long_yield_) {
+            if (items_ < worth_it) {
+                caution_ = caution_ < most_wary ? caution_ * 2 : most_wary;
+                wary_ = caution_;
+            } else {
+                caution_ = least_wary / 2;
+            }
+        }
+        long_yield_ = false;
+        items_ = 0;
+    }
+
+    const Idle idle_;
+    unsigned round_ = 0;
+    unsigned items_ = 0; // runs of work since the last search
+    bool long_yield_ = false;
+    bool brief_before_ = false; // the last sleep
+    unsigned keen_ = 0;         // searches to come with yields, unless
+    unsigned wary_ = 0;         // so many to come are without
+    unsigned caution_ = least_wary / 2;
+    std::uint64_t asleep_since_ = 0;
+};
+
+} // namespace detail
 
 /// Threads that empty a source of work, and sleep when there is none.
 ///
@@ -140,13 +237,8 @@ private:
     // true`. For any other the worker goes off duty before each item.
     static constexpr bool attends_itself = requires { requires Source::attends_itself; };
 
-    // How long the worker on duty goes on looking before it sleeps: some 25 µs when nobody else wants the processor.
-    // Short pauses first, as the next item is often only nanoseconds away; then yields, for those who are to bring it.
-    static constexpr unsigned paused_rounds = 6;
-    static constexpr unsigned search_rounds = 70;
-
     void run(unsigned worker) {
-        unsigned round = 0;
+        detail::Search search(idle_);
         while (!stopping_.load(std::memory_order_relaxed)) { // relaxed: asked again after every sleep
             if constexpr (!attends_itself) {
                 if (lot_.on_duty(worker) && source_.has_work()) {
@@ -154,29 +246,19 @@ private:
                 }
             }
             if (source_.work(worker)) {
-                round = 0;
+                search.found();
                 continue;
             }
-            if (lot_.take_duty(worker) && (round < search_rounds || idle_ == Idle::spin)) {
+            if (lot_.take_duty(worker) && search.go_on()) {
                 progressed(worker);
-                wait_a_moment(round);
-                ++round;
+                search.wait();
                 continue;
             }
+            search.lie_down();
             lot_.sleep(worker, *this);
-            round = 0;
+            search.get_up();
         }
         lot_.resign(worker);
-    }
-
-    static void wait_a_moment(unsigned round) noexcept {
-        if (round < paused_rounds) {
-            for (unsigned i = 0; i <= round; ++i) {
-                platform::cpu_pause();
-            }
-        } else {
-            std::this_thread::yield();
-        }
     }
 
     Source& source_;
