@@ -6,6 +6,8 @@
 #include <gossip/core/payload.hpp>
 
 #include <atomic>
+#include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -63,10 +65,15 @@ inline void list_wire_type(WireType& type) noexcept {
     return nullptr;
 }
 
+/// Makes text of the newest version of text of an older one; may throw.
+using Upcast = std::function<std::string(std::uint32_t version, std::string_view text)>;
+
 /// What RawData is made of.
 struct RawText {
     std::string text;
-    const void* codec; // as in WireType: who can read it
+    const void* codec;                      // as in WireType: who can read it
+    std::uint32_t version = 1;              // of what the text looks like
+    std::shared_ptr<const Upcast> upcast{}; // called before the codec; null: the text is as the codec wants it
 };
 
 /// The payload of an event that came over a wire: its text, and what has been made of it so far. Shared by copies of
@@ -76,7 +83,8 @@ struct RawText {
 /// Owns:    text and decoded data; both live as long as an event that shares them.
 class RawData {
 public:
-    explicit RawData(RawText raw) noexcept : text_(std::move(raw.text)), codec_(raw.codec) {}
+    explicit RawData(RawText raw) noexcept
+        : text_(std::move(raw.text)), codec_(raw.codec), version_(raw.version), upcast_(std::move(raw.upcast)) {}
     RawData(const RawData&) = delete;
     RawData& operator=(const RawData&) = delete;
     ~RawData() {
@@ -88,6 +96,7 @@ public:
 
     [[nodiscard]] std::string_view text() const noexcept { return text_; }
     [[nodiscard]] const void* codec() const noexcept { return codec_; }
+    [[nodiscard]] std::uint32_t version() const noexcept { return version_; }
 
     /// The data as that type. `data` is null, and the Result says why, if it is not to be had.
     Result as(const PayloadOps* ops, const void*& data) const noexcept {
@@ -104,7 +113,9 @@ public:
     /// The same for who knows the type's codec.
     Result decode(const WireType& type, const void*& data) const noexcept {
         const Result decoded = guard([&] {
-            auto made = std::make_unique<Decoded>(Decoded{type.ops, type.decode(text_), nullptr});
+            const std::string lifted = upcast_ != nullptr ? (*upcast_)(version_, text_) : std::string{};
+            const std::string_view text = upcast_ != nullptr ? lifted : text_;
+            auto made = std::make_unique<Decoded>(Decoded{type.ops, type.decode(text), nullptr});
             made->next = decoded_.load(std::memory_order_relaxed); // relaxed: the exchange below publishes
             const Decoded* const mine = made.get();
             while (!decoded_.compare_exchange_weak(made->next, mine,
@@ -133,6 +144,8 @@ private:
 
     const std::string text_;
     const void* const codec_;
+    const std::uint32_t version_;
+    const std::shared_ptr<const Upcast> upcast_;
     mutable std::atomic<const Decoded*> decoded_{nullptr};
 };
 

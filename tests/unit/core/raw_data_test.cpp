@@ -7,11 +7,13 @@
 
 #include <atomic>
 #include <charconv>
+#include <cstdint>
 #include <memory>
 #include <stdexcept>
 #include <string>
 #include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace raw_data_test {
@@ -67,6 +69,24 @@ TEST_CASE("raw data is read when it is first asked for, and kept for the copies"
     CHECK(event.data_if<Number>() == copy.data_if<Number>());
     CHECK(readings == before + 1);
     CHECK(event.has_data());
+}
+
+TEST_CASE("raw data of an older version is made new before its codec sees it, and stays what it was", "[raw_data]") {
+    gossip::detail::list_wire_type(wire_number);
+    const auto event_with = [](gossip::detail::Upcast upcast) {
+        return EventAccess::make<RawData>(
+            number.type(), 0, gossip::Priority::normal,
+            RawText{"4", &codec, 2, std::make_shared<const gossip::detail::Upcast>(std::move(upcast))});
+    };
+    const Event event = event_with(
+        [](std::uint32_t version, std::string_view text) { return std::string{text} + std::to_string(version); });
+    CHECK(event.data<Number>().value == 42);
+    CHECK(event.raw_text() == "4");
+    CHECK(EventAccess::raw_data(event)->version() == 2);
+
+    const Event failing =
+        event_with([](std::uint32_t, std::string_view) -> std::string { throw std::invalid_argument("no way"); });
+    CHECK_THROWS_WITH(failing.data<Number>(), Catch::Matchers::ContainsSubstring("no way"));
 }
 
 TEST_CASE("raw data that can't be read, or not as that type, says why", "[raw_data]") {

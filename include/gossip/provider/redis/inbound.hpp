@@ -10,6 +10,8 @@
 #include <gossip/dispatch/engine.hpp>
 #include <gossip/provider/redis/envelope_scan.hpp>
 #include <gossip/provider/redis/late_reports.hpp>
+#include <gossip/provider/redis/options.hpp>
+#include <gossip/provider/redis/wire.hpp>
 
 #include <algorithm>
 #include <atomic>
@@ -39,8 +41,8 @@ public:
         closed,    // too late: counted as abandoned
     };
 
-    Inbound(const EnvelopeLimits& limits, const void* codec, LateReports& reports)
-        : limits_(limits), codec_(codec), reports_(reports) {}
+    Inbound(const RedisOptions& options, const void* codec, LateReports& reports)
+        : wire_(options.wire, options.max_event_bytes), codec_(codec), reports_(reports) {}
     Inbound(const Inbound&) = delete;
     Inbound& operator=(const Inbound&) = delete;
 
@@ -141,14 +143,11 @@ private:
     static constexpr std::chrono::milliseconds patience{5};
 
     Result make_event(std::string_view name, std::string_view message) {
-        if (Result read = scan_envelope(message, envelope_, limits_); !read) {
+        if (Result read = wire_.scan(message, envelope_); !read) {
             return read;
         }
         if (envelope_.type != name) {
             return ValidationError{"Type", envelope_.type, "must be the name of the channel that the message came on"};
-        }
-        if (!envelope_.encoding.empty()) {
-            return ValidationError{"Encoding", envelope_.encoding, "must be one that is known here"};
         }
         const EventType* const type = type_of(name);
         if (type->name().starts_with("gossip.")) {
@@ -157,7 +156,8 @@ private:
         const std::int64_t now = envelope_.has_time ? envelope_.time_ns : wall_now_ns();
         if (envelope_.has_data()) {
             pending_.emplace(EventAccess::make<RawData>(*type, now, envelope_.priority,
-                                                        RawText{std::string{envelope_.data}, codec_}));
+                                                        RawText{std::string{envelope_.data}, codec_, envelope_.version,
+                                                                wire_.schemas().upcast_from(name, envelope_.version)}));
         } else {
             pending_.emplace(EventAccess::make(*type, now, envelope_.priority));
         }
@@ -182,7 +182,7 @@ private:
         std::size_t operator()(std::string_view text) const noexcept { return std::hash<std::string_view>{}(text); }
     };
 
-    const EnvelopeLimits limits_;
+    const Wire wire_;
     const void* const codec_;
     LateReports& reports_;
     Envelope envelope_;

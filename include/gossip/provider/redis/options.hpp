@@ -1,6 +1,7 @@
 #pragma once
 
 #include <gossip/core/errors.hpp>
+#include <gossip/provider/redis/wire_options.hpp>
 
 #include <chrono>
 #include <cstddef>
@@ -75,6 +76,7 @@ struct RedisOptions {
     std::size_t outbox_size = 65'536;       // commands that may wait for the server's word, at most
     std::size_t outbox_bytes = 256 << 20;   // and their bytes
     std::size_t max_event_bytes = 16 << 20; // an encoded event, at most
+    WireOptions wire{};                     // what messages look like
     StreamOptions stream{};
     ConnectionHook on_connection{};
 };

@@ -7,12 +7,12 @@
 #include <gossip/core/guard.hpp>
 #include <gossip/dispatch/engine.hpp>
 #include <gossip/provider/provider.hpp>
-#include <gossip/provider/redis/envelope.hpp>
 #include <gossip/provider/redis/late_reports.hpp>
 #include <gossip/provider/redis/listening.hpp>
 #include <gossip/provider/redis/options.hpp>
 #include <gossip/provider/redis/publisher.hpp>
 #include <gossip/provider/redis/stream_entry.hpp>
+#include <gossip/provider/redis/wire.hpp>
 
 #include <array>
 #include <atomic>
@@ -78,7 +78,7 @@ public:
         : streams_(options.mode == RedisMode::streams),
           prefix_(options.prefix),
           confirm_timeout_(options.command_timeout),
-          limits_{.size = options.max_event_bytes},
+          wire_(options.wire, options.max_event_bytes),
           reports_(reports),
           registry_(redis::stream_registry(options)),
           publisher_(streams_ ? counting(options, restored_) : options, *this) {}
@@ -201,8 +201,8 @@ private:
         EncodeBuffers& buffers = scope.buffers();
         const Result encoded = guard([&] {
             encode(buffers.data);
-            write_envelope(buffers.message, event, buffers.data,
-                           EnvelopeOptions{.check_data = foreign, .limits = limits_});
+            const RawData* const raw = EventAccess::raw_data(event); // goes on in the version in which it came
+            wire_.write(buffers.message, event, buffers.data, foreign, 1, raw != nullptr ? raw->version() : 0);
         });
         if (!encoded) {
             return refuse(event, encoded.error());
@@ -310,7 +310,7 @@ private:
     const bool streams_;
     const std::string prefix_;
     const std::chrono::milliseconds confirm_timeout_;
-    const EnvelopeLimits limits_;
+    const Wire wire_;
     LateReports& reports_;
     std::atomic<Engine*> engine_{nullptr};
     std::atomic<bool> closed_{false};

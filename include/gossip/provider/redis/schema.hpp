@@ -3,6 +3,7 @@
 
 #include <gossip/core/errors.hpp>
 #include <gossip/core/event_type.hpp>
+#include <gossip/core/raw_data.hpp>
 #include <gossip/core/require.hpp>
 
 #include <cstdint>
@@ -15,9 +16,10 @@
 
 namespace gossip {
 
-/// Makes JSON of the newest version of JSON of an older one: `(version of the text, text)`. Called by the worker that
-/// reads the data, also by several at once; what it throws is what the reading of the data ends with.
-using Upcast = std::function<std::string(std::uint32_t version, std::string_view data)>;
+/// Makes JSON of the newest version of JSON of an older one: `std::string (std::uint32_t version, std::string_view
+/// data)`, the version being that of the data. Called by the worker that reads the data, also by several at once; what
+/// it throws is what the reading of the data ends with. What it returns is not checked before the codec reads it.
+using Upcast = detail::Upcast;
 
 /// The version that a topic's data has here, and how older data becomes that.
 struct Schema {

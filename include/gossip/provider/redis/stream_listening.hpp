@@ -31,7 +31,7 @@ namespace gossip::detail {
 class StreamListening final : public RedisListening, public redis::StreamListener {
 public:
     StreamListening(const RedisOptions& options, const void* codec, LateReports& reports)
-        : options_(options), inbound_(EnvelopeLimits{.size = options.max_event_bytes}, codec, reports) {}
+        : options_(options), inbound_(options, codec, reports) {}
 
     Result listen(Engine& engine, const std::vector<EventType>& names, const std::vector<Pattern>& patterns) override {
         engine_.store(&engine, std::memory_order_release); // [started] the engine is whole
