@@ -1,374 +1,413 @@
+// What waits in a batch, and who runs it when.
 #pragma once
 
-#include <gossip/core/context.hpp>
-#include <gossip/core/errors.hpp>
+#include <gossip/batch/batch_chunk.hpp>
+#include <gossip/batch/batch_options.hpp>
+#include <gossip/batch/batch_run.hpp>
+#include <gossip/batch/batch_store.hpp>
+#include <gossip/concurrency/brief_lock.hpp>
+#include <gossip/concurrency/wait_queue.hpp>
 #include <gossip/core/event.hpp>
-#include <gossip/core/event_access.hpp>
 #include <gossip/core/guard.hpp>
-#include <gossip/core/value_text.hpp>
+#include <gossip/dispatch/collector.hpp>
 #include <gossip/dispatch/engine.hpp>
-#include <gossip/dispatch/run.hpp>
-#include <gossip/dispatch/settlement.hpp>
 
-#include <algorithm>
-#include <chrono>
-#include <concepts>
-#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <mutex>
-#include <span>
-#include <type_traits>
+#include <thread>
 #include <utility>
-#include <vector>
 
-namespace gossip {
-
-struct BatchOptions {
-    std::size_t size = 100;                                    // how many make a run
-    std::chrono::nanoseconds period = std::chrono::seconds{1}; // how long the first of them waits at most
-};
-
-/// What a batch processor says of each item: all is well but for those that it fails.
-class BatchResult {
-public:
-    BatchResult() = default;
-
-    void fail(std::size_t index, const Error& error) { failures_.emplace_back(index, error); }
-    [[nodiscard]] bool ok() const noexcept { return failures_.empty(); }
-    [[nodiscard]] Result of(std::size_t index) const noexcept {
-        for (const auto& [failed, error] : failures_) {
-            if (failed == index) {
-                return error;
-            }
-        }
-        return {};
-    }
-
-private:
-    std::vector<std::pair<std::size_t, Error>> failures_;
-};
-
-namespace detail {
+namespace gossip::detail {
 
 // Edges: those of gossip/dispatch/engine.hpp
 
-inline void check(const BatchOptions& options) {
-    constexpr std::size_t largest = 1'000'000;
-    if (options.size == 0 || options.size > largest) {
-        throw ValidationError{"size", options.size, "must be between 1 and 1000000"};
-    }
-    if (options.period.count() < 0) {
-        throw ValidationError{"period", options.period, "must not be negative"};
-    }
-}
+/// How many runs of batches are under way on this thread, one inside another.
+inline constinit thread_local unsigned batch_runs_here = 0;
 
-template <class R>
-inline constexpr bool is_batch_answer =
-    std::is_void_v<R> || std::convertible_to<R, Result> || std::same_as<R, BatchResult>;
-
-template <class F, class Span>
-concept answers_batch = (std::invocable<F&, Context&, Span> &&
-                         is_batch_answer<std::invoke_result_t<F&, Context&, Span>>) ||
-                        (std::invocable<F&, Span> && is_batch_answer<std::invoke_result_t<F&, Span>>);
-
-/// Tells the run that `host` belongs to that its event goes to this collector; false if it is no run of a bus's worker.
-[[nodiscard]] inline bool collect_in(ContextHost* host, const std::shared_ptr<Collector>& collector) {
-    Run* const run = host == nullptr ? nullptr : host->run();
-    if (run != nullptr) {
-        run->collect(collector);
-    }
-    return run != nullptr;
-}
-
-/// What waits in a batch, and when it runs.
+/// What waits in a batch, and who runs it when: whoever fills it up, a worker when its time has come or somebody has
+/// asked, and whoever ends its subscription.
 ///
-/// Threads: every member from any thread. The batch processor runs without a lock, once at a time.
-/// Order:   a run takes all that is there, in the order in which it was added.
-template <class T, class F>
-class BatchCollector final : public Collector, public std::enable_shared_from_this<BatchCollector<T, F>> {
-    static constexpr bool wants_events = answers_batch<F, std::span<const Event>>;
-
+/// Threads: every member from any thread. No user code runs under the lock.
+/// Order:   chunks of a group run in the order in which they were filled, events in that of their adding.
+/// Cost:    adding is one read-modify-write and a move of the event; it allocates nothing once the batch is warm.
+/// Stalls:  `add` waits while there is no room, but not inside of a batch's run, which room might be waiting for.
+/// Owns:    the callable, until the batch is closed and nothing of it is left; the events.
+class BatchCollector final : public Collector {
 public:
-    BatchCollector(const BatchOptions& options, F f) : options_(options), f_(std::move(f)) {
-        waiting_.reserve(options.size < 1024 ? options.size : 1024);
+    using MakeBuffer = std::unique_ptr<BatchBuffer> (*)(std::size_t room);
+
+    BatchCollector(const BatchOptions& options, std::unique_ptr<BatchCallable> callable, MakeBuffer make_buffer)
+        : options_(options), make_buffer_(make_buffer), callable_(std::move(callable)), store_(options) {}
+
+    Added add(Seat& seat, Event& event, const Mark& mark) override {
+        std::unique_ptr<BatchChunk> spare; // made without the lock
+        Lock lock(lock_);
+        BatchGroup* group = nullptr;
+        for (;;) {
+            if (closed_) {
+                return {};
+            }
+            group = &store_.group_of(event);
+            if (store_.is_full(*group) && batch_runs_here == 0 && !engine().giving_up()) [[unlikely]] {
+                make_room(lock, seat, event);
+            } else if (group->open == nullptr) {
+                if (!store_.open(*group, spare)) [[unlikely]] {
+                    new_chunk(lock, *group, spare);
+                }
+            } else if (group->open->growing) [[unlikely]] {
+                yield(lock);
+            } else if (group->open->size() == group->open->room()) [[unlikely]] {
+                grow(lock, *group);
+            } else {
+                break;
+            }
+        }
+        BatchChunk& chunk = *group->open;
+        const std::size_t place = chunk.claim();
+        Added added{true};
+        if (place == 0 && options_.period.count() != 0 && options_.size != 1) {
+            added = {true, true, &chunk, chunk.serial};
+        }
+        store_.added(*group);
+        added.more = added.more || store_.can_run();
+        lock.unlock();
+        chunk.put(place, event, mark);
+        return added;
     }
 
-    bool add(Engine& engine, Seat& seat, Subscriber& subscriber, Item&& item) override {
-        std::unique_lock lock(mutex_);
-        if (engine_ == nullptr) {
-            attach(lock, engine, subscriber);
-        }
-        while (!closed_ && waiting_.size() + running_items_ >= options_.size * 2 && running_by_ != this_thread() &&
-               !engine_->giving_up() &&
-               subscriber.active.load(std::memory_order_acquire)) { // [running] ended meanwhile
-            changed_.wait_for(lock,
-                              std::chrono::milliseconds(10)); // awake now and then to see a shutdown out of patience
-        }
-        if (closed_ || !subscriber.active.load(std::memory_order_acquire)) { // [running] ended: not called any more
-            return false;
-        }
-        waiting_.push_back(std::move(item.event), Mark{item.part, item.attempt, item.kind});
-        if (waiting_.size() == 1) {
-            first_at_ns_ = options_.period.count() == 0 ? 0 : engine_->now();
-        }
-        if (waiting_.size() >= options_.size || options_.period.count() == 0) {
-            if (running_by_ == nullptr && !engine_->giving_up()) {
-                run(lock, seat, 1);
+    void proceed(Seat& seat, const Added& added) noexcept override {
+        if (added.first_of != nullptr) {
+            const std::int64_t now = engine().now();
+            {
+                const Lock lock(lock_);
+                store_.set_time(*static_cast<BatchChunk*>(added.first_of), added.serial, now);
             }
-        } else if (waiting_.size() == 1) {
             arm();
         }
-        return true;
+        run_next(seat);
     }
 
-    bool flush() noexcept override {
-        const std::lock_guard lock(mutex_);
-        if (waiting_.size() == 0 || closed_) {
-            return false;
-        }
-        flush_wanted_ = true;
-        if (running_by_ == nullptr) {
-            return succeeds([&] { engine_->enqueue(std::make_unique<RunTask>(this->shared_from_this())); });
-        }
-        return true;
-    }
-
-    void finish(Seat& seat, bool may_wait) noexcept override {
-        Ref<Subscriber> released; // after the lock: it may be the last, and destroys the processor
-        std::unique_lock lock(mutex_);
-        closed_ = true; // a run that goes on takes what is left
-        while (may_wait && running_by_ != nullptr && running_by_ != this_thread()) {
-            changed_.wait(lock);
-        }
-        if (running_by_ == nullptr) {
-            if (waiting_.size() != 0) {
-                run(lock, seat, 0);
+    Flushed flush() noexcept override {
+        {
+            const Lock lock(lock_);
+            if (closed_ || !store_.make_all_due()) {
+                return Flushed::nothing;
             }
-            std::swap(released, subscriber_);
+            if (!store_.can_run() || std::exchange(asked_, true)) {
+                return Flushed::asked; // those who run take it along, or somebody has asked already
+            }
         }
-        changed_.notify_all();
-        lock.unlock();
+        return ask_for_run() ? Flushed::asked : Flushed::no_memory;
+    }
+
+    void run_now(Seat& seat) noexcept override {
+        {
+            const Lock lock(lock_);
+            store_.make_all_due();
+        }
+        run_next(seat);
+    }
+
+    void close() noexcept override {
+        TimerId timer;
+        {
+            const Lock lock(lock_);
+            closed_ = true;
+            armed_ = false;
+            timer = std::exchange(timer_, {});
+            store_.make_all_due();
+        }
+        engine().withdraw(timer).reset(); // it would keep the subscription
+        room_.wake_all();
+    }
+
+    void finish(Seat& seat) noexcept override {
+        close();
+        {
+            Lock lock(lock_);
+            settle_down(lock);
+        }
+        run_next(seat, true);
+        if (engine().giving_up()) {
+            give_up(seat);
+        }
     }
 
     void give_up(Seat& seat) noexcept override {
-        Items left;
+        close();
+        std::unique_ptr<BatchCallable> released;
+        ChunkQueue left;
         {
-            const std::lock_guard lock(mutex_);
-            closed_ = true;
-            left.swap(waiting_);
-            changed_.notify_all();
+            Lock lock(lock_);
+            settle_down(lock);
+            store_.take_all(left);
         }
-        for (std::size_t i = 0; i < left.size(); ++i) {
-            if (left.marks[i].part == nullptr) {
-                engine_->abandon(seat, left.events[i], left.marks[i].kind);
-            } else {
-                left.marks[i].part->home->close(seat, left.marks[i].part->holds_key); // abandoned as a whole before
+        while (BatchChunk* const chunk = left.pop()) {
+            static_cast<void>(chunk->await());
+            for (std::size_t i = 0; i < chunk->size(); ++i) {
+                if (const Mark mark = chunk->mark(i); mark.part == nullptr) {
+                    engine().abandon(seat, chunk->event(i), mark.kind);
+                } else {
+                    mark.part->home->close(seat, mark.part->holds_key); // abandoned as a whole before
+                }
             }
+            put_away(*chunk, 0);
         }
+        const Lock lock(lock_);
+        release_if_over(released);
     }
 
 private:
-    struct Mark {
-        Settlement::Part* part;
-        int attempt;
-        Kind kind;
-    };
-    struct Items {
-        std::vector<Event> events;
-        std::vector<Mark> marks;
+    using Lock = std::unique_lock<BriefLock>;
 
-        [[nodiscard]] std::size_t size() const noexcept { return events.size(); }
-        void reserve(std::size_t n) {
-            events.reserve(n);
-            marks.reserve(n);
-        }
-        void push_back(Event&& event, const Mark& mark) {
-            marks.push_back(mark);
-            if (events.size() == events.capacity()) {
-                grow();
-            }
-            events.push_back(std::move(event));
-        }
-        void swap(Items& other) noexcept {
-            events.swap(other.events);
-            marks.swap(other.marks);
-        }
-        void clear() noexcept {
-            events.clear();
-            marks.clear();
-        }
-
-    private:
-        void grow() {
-            const Result grown = guard([this] { events.reserve(events.size() * 2 + 1); });
-            if (!grown) {
-                marks.pop_back();
-                grown.error().rethrow();
-            }
-        }
-    };
-
-    /// The batch's time may have come, or somebody has asked for a run.
+    /// Its time may have come, or somebody has asked for a run.
     class RunTask final : public Task {
     public:
-        explicit RunTask(std::shared_ptr<BatchCollector> batch) noexcept : batch_(std::move(batch)) {}
-        void run(Engine&, Seat& seat) noexcept override { batch_->due(seat); }
+        RunTask(BatchCollector& batch, bool timer) noexcept
+            : owner_(Ref<Subscriber>::share(&batch.subscriber())), batch_(batch), timer_(timer) {}
+        void run(Engine&, Seat& seat) noexcept override { batch_.due(seat, timer_); }
         void give_up(Engine&, Seat&) noexcept override {}
         [[nodiscard]] Waiting waits() const noexcept override { return Waiting::nothing; }
 
     private:
-        std::shared_ptr<BatchCollector> batch_;
+        const Ref<Subscriber> owner_; // of the batch, but not of its callable once it has ended
+        BatchCollector& batch_;
+        const bool timer_;
     };
 
-    /// The first event tells which subscription this is, and whose bus.
-    void attach(std::unique_lock<std::mutex>& lock, Engine& engine, Subscriber& subscriber) {
-        lock.unlock(); // theirs and ours are never held together
-        const bool enlisted = subscriber.enlist(this->shared_from_this());
+    void release_if_over(std::unique_ptr<BatchCallable>& released) noexcept {
+        if (closed_ && store_.runs() == 0 && store_.size() == 0) {
+            released = std::move(callable_);
+        }
+    }
+    /// After the end of every growth under way all that is there is due.
+    void settle_down(Lock& lock) noexcept {
+        while (growing_ != 0) {
+            yield(lock);
+        }
+        store_.make_all_due();
+    }
+
+    // With the lock, which they let go of for a while
+
+    static void yield(Lock& lock) noexcept {
+        lock.unlock();
+        std::this_thread::yield();
         lock.lock();
-        closed_ = closed_ || !enlisted;
-        if (engine_ == nullptr) {
-            subscriber_ = Ref<Subscriber>::share(&subscriber);
-            engine_ = &engine;
-        }
     }
 
-    /// One timer at a time: when it fires too early for what waits by then, it is set anew.
-    void arm() noexcept {
-        if (!armed_) {
-            const std::int64_t due = saturated_add(first_at_ns_, options_.period.count());
-            armed_ = succeeds([&] { engine_->schedule(due, std::make_unique<RunTask>(this->shared_from_this())); });
-        }
-    }
-
-    void due(Seat& seat) noexcept {
-        std::unique_lock lock(mutex_);
-        const bool flushing = std::exchange(flush_wanted_, false);
-        if (!flushing) {
-            armed_ = false;
-        }
-        if (waiting_.size() == 0) {
-            return;
-        }
-        if (flushing || engine_->now() >= saturated_add(first_at_ns_, options_.period.count())) {
-            if (running_by_ == nullptr) {
-                run(lock, seat, 0);
-            } else {
-                flush_wanted_ = true;
-            }
-        } else {
-            arm();
-        }
-    }
-
-    /// Runs what waits, again and again while there is enough for another run. `counted`: how many of the events the
-    /// frame knows already.
-    void run(std::unique_lock<std::mutex>& lock, Seat& seat, std::uint32_t counted) noexcept {
-        Items batch;
-        batch.swap(spare_);
-        do {
-            flush_wanted_ = false;
-            batch.swap(waiting_);
-            running_items_ = batch.size();
-            running_by_ = this_thread();
+    /// Runs something, or waits until somebody has.
+    [[gnu::cold, gnu::noinline]] void make_room(Lock& lock, Seat& seat, const Event& event) noexcept {
+        constexpr std::int64_t look_again_ns = 10'000'000; // whether a shutdown has run out of patience
+        // Many keys may fill a batch up without a full run: then that which has waited longest runs with what it has.
+        if (store_.can_run() || (store_.may_run() && store_.make_first_due())) {
             lock.unlock();
-            run_one(seat, batch, counted);
-            counted = 0;
-            batch.clear();
+            run_next(seat);
+        } else {
+            lock.unlock();
+            WaitQueue::Waiter waiter;
+            room_.join(waiter);
             lock.lock();
-            running_items_ = 0;
-            changed_.notify_all();
-        } while (!engine_->giving_up() &&
-                 (waiting_.size() >= options_.size ||
-                  (waiting_.size() != 0 && (flush_wanted_ || closed_ || options_.period.count() == 0))));
-        running_by_ = nullptr;
-        spare_.swap(batch);
-        if (waiting_.size() != 0) {
-            arm();
+            const bool waits = !closed_ && store_.is_full_for(event);
+            lock.unlock();
+            if (waits) {
+                room_.park(waiter, look_again_ns);
+            }
+            room_.leave(waiter);
         }
-        changed_.notify_all();
+        lock.lock();
     }
 
-    void run_one(Seat& seat, Items& batch, std::uint32_t counted) noexcept {
+    [[gnu::cold, gnu::noinline]] void new_chunk(Lock& lock, BatchGroup& group, std::unique_ptr<BatchChunk>& spare) {
+        const std::size_t room = options_.by_key ? 8 : 256;
+        store_.tidy(group); // it may be all there is of its key when memory has run out
+        lock.unlock();
+        spare = make_chunk(room);
+        lock.lock();
+    }
+
+    [[gnu::cold, gnu::noinline]] void grow(Lock& lock, BatchGroup& group) {
+        BatchChunk& chunk = *group.open;
+        chunk.growing = true;
+        ++growing_;
+        lock.unlock();
+        std::unique_ptr<BatchChunk> other;
+        const Result made = guard([&] { other = make_chunk(chunk.room() * 2); });
+        if (made) {
+            static_cast<void>(chunk.await());
+            other->take_over(chunk);
+        }
+        lock.lock();
+        if (made) {
+            chunk.swap_memory(*other);
+        }
+        chunk.growing = false;
+        --growing_;
+        store_.list(group); // it may have become due
+        if (!made) {
+            made.error().rethrow();
+        }
+        lock.unlock();
+        other->clear();
+        lock.lock();
+    }
+
+    // Without the lock
+
+    [[nodiscard]] std::unique_ptr<BatchChunk> make_chunk(std::size_t room) const {
+        room = room < options_.size ? room : options_.size;
+        return std::make_unique<BatchChunk>(room, make_buffer_(room));
+    }
+
+    /// One timer at a time: when it fires too early for what waits by then, it is set anew. `run_next` has to follow.
+    void arm() noexcept {
+        std::int64_t due_ns = 0;
+        std::uint64_t round = 0;
+        {
+            const Lock lock(lock_);
+            if (armed_ || closed_ || !store_.next_due(due_ns)) {
+                return;
+            }
+            armed_ = true;
+            round = ++arm_round_;
+        }
+        TimerId timer;
+        const bool set = succeeds([&] { timer = engine().schedule(due_ns, std::make_unique<RunTask>(*this, true)); });
+        {
+            const Lock lock(lock_);
+            if (armed_ && round == arm_round_) {
+                armed_ = set;
+                timer_ = std::exchange(timer, {});
+            }
+            if (!set) {
+                store_.make_first_due(); // without memory for a timer its time is now
+            }
+        }
+        if (timer) {
+            engine().withdraw(timer).reset(); // it was closed meanwhile
+        }
+    }
+
+    void due(Seat& seat, bool timer) noexcept {
+        const std::int64_t now = engine().now();
+        {
+            const Lock lock(lock_);
+            (timer ? armed_ : asked_) = false;
+            if (closed_) {
+                return;
+            }
+            for (std::int64_t due_ns = 0; store_.next_due(due_ns) && due_ns <= now;) {
+                store_.make_first_due();
+            }
+        }
+        arm();
+        run_next(seat);
+    }
+
+    /// False without memory for it.
+    bool ask_for_run() noexcept {
+        if (succeeds([&] { engine().enqueue(std::make_unique<RunTask>(*this, false)); })) {
+            return true;
+        }
+        const Lock lock(lock_);
+        asked_ = false;
+        return false;
+    }
+
+    /// Runs what there is to run, as long as there is something. Once it is closed that is for whoever finishes it, and
+    /// for those who are at it.
+    void run_next(Seat& seat, bool finishing = false) noexcept {
         const void* const before = seat.current.load(std::memory_order_relaxed); // relaxed: this thread's own seat
-        seat.current.store(subscriber_.get(), std::memory_order_release); // [running] the one before has returned
-        const auto more = static_cast<std::uint32_t>(batch.size()) - counted;
-        innermost->events += more;
-
-        Run run(*engine_, seat, batch.events.front(), Kind::event);
-        Context context(run, batch.marks.front().attempt);
-        Result whole;
-        BatchResult each;
-        if constexpr (wants_events) {
-            whole = guard([&]() -> Result { return call(context, std::span<const Event>(batch.events), each); });
-        } else {
-            whole = guard([&]() -> Result {
-                std::vector<T> data;
-                data.reserve(batch.size());
-                for (const Event& event : batch.events) {
-                    data.push_back(*event.data_if<T>()); // it was when it was collected
-                }
-                return call(context, std::span<const T>(data), each);
-            });
-        }
-        std::uint64_t handled = 0;
-        for (std::size_t i = 0; i < batch.size(); ++i) {
-            const Mark& mark = batch.marks[i];
-            Result result = whole && !each.ok() ? each.of(i) : whole;
-            if (result && mark.part == nullptr && mark.kind != Kind::letter) {
-                Engine::settle_receipt(batch.events[i], Ending::handled, nullptr);
-                ++handled;
-                continue;
+        seat.current.store(&subscriber(), std::memory_order_release); // [running] shown before it takes anything
+        engine().tell_enders();
+        ++batch_runs_here;
+        BatchChunk* chunk = nullptr;
+        {
+            const Lock lock(lock_);
+            if (finishing ? store_.runs() == 0 : !closed_) {
+                chunk = next_run();
             }
-            engine_->settle_item(seat, batch.events[i], mark.part, mark.kind, mark.attempt, *subscriber_,
-                                 std::move(result));
         }
-        if (handled != 0) {
-            seat.ledger.add(Tally::handled, handled);
+        while (chunk != nullptr) {
+            if (options_.concurrency > 1) {
+                call_for_help();
+            }
+            run_one(seat, *chunk);
+            chunk = put_away(*chunk, 1);
         }
-        innermost->events -= more;
+        --batch_runs_here;
+        bool abandoned = false;
+        std::unique_ptr<BatchCallable> released; // user code: after the lock
+        {
+            const Lock lock(lock_);
+            abandoned = closed_ && store_.size() != 0 && engine().giving_up();
+            release_if_over(released);
+        }
+        released.reset();
+        if (abandoned) {
+            give_up(seat); // it is on no list any more where a shutdown would find it
+        }
         seat.current.store(before, std::memory_order_release); // [running] it has returned
-        engine_->tell_enders();
+        engine().tell_enders();
+    }
+    [[nodiscard]] BatchChunk* next_run() noexcept { return engine().giving_up() ? nullptr : store_.begin_run(); }
+
+    void run_one(Seat& seat, BatchChunk& chunk) noexcept {
+        const BatchChunk::Contents contents = chunk.await();
+        const auto letters = static_cast<std::uint32_t>(contents.letters);
+        const auto events = static_cast<std::uint32_t>(chunk.size()) - letters;
+        Frame& frame = *innermost;
+        frame.letters += letters;
+        frame.events += events;
+        callable_->run(engine(), seat, subscriber(), chunk, contents.attempt);
+        frame.letters -= letters;
+        frame.events -= events;
     }
 
-    template <class Span>
-    Result call(Context& context, Span span, BatchResult& each) {
-        const auto invoke = [&]() -> decltype(auto) {
-            if constexpr (std::invocable<F&, Context&, Span>) {
-                return std::invoke(f_, context, span);
-            } else {
-                return std::invoke(f_, span);
+    /// After a run, or none: the next one, if it was one.
+    BatchChunk* put_away(BatchChunk& chunk, std::size_t runs) noexcept {
+        const std::size_t count = chunk.size();
+        chunk.clear();
+        BatchChunk* next = nullptr;
+        {
+            const Lock lock(lock_);
+            store_.put_away(chunk, count, runs);
+            if (runs != 0) {
+                next = next_run();
             }
-        };
-        using Answer = decltype(invoke());
-        if constexpr (std::is_void_v<Answer>) {
-            invoke();
-            return {};
-        } else if constexpr (std::same_as<std::remove_cvref_t<Answer>, BatchResult>) {
-            each = invoke();
-            return {};
-        } else {
-            return invoke();
         }
+        if (room_.any()) {
+            room_.wake_all();
+        }
+        return next;
+    }
+
+    /// Several may run at once: whoever begins a run sees to it that somebody begins the next.
+    void call_for_help() noexcept {
+        {
+            const Lock lock(lock_);
+            if (!store_.can_run() || std::exchange(asked_, true)) {
+                return;
+            }
+        }
+        static_cast<void>(ask_for_run()); // or we do it ourselves, later
     }
 
     const BatchOptions options_;
-    F f_; // called by one thread at a time
-    std::mutex mutex_;
-    std::condition_variable changed_;
-    Engine* engine_ = nullptr; // with the first event; kept alive by whoever runs the batch
-    Ref<Subscriber> subscriber_;
-    Items waiting_;
-    Items spare_; // memory for the next run
-    std::size_t running_items_ = 0;
-    const void* running_by_ = nullptr;
-    std::int64_t first_at_ns_ = 0;
+    const MakeBuffer make_buffer_;
+    std::unique_ptr<BatchCallable> callable_; // null once it is over
+    WaitQueue room_;                          // those who would add
+
+    BriefLock lock_; // over all below
+    BatchStore store_;
+    std::size_t growing_ = 0;
+    std::uint64_t arm_round_ = 0;
+    TimerId timer_;
     bool armed_ = false;
-    bool flush_wanted_ = false;
+    bool asked_ = false;
     bool closed_ = false;
 };
 
-} // namespace detail
-} // namespace gossip
+} // namespace gossip::detail

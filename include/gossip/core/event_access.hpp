@@ -113,6 +113,11 @@ struct EventAccess {
     /// True when copying, moving or destroying the event touches nothing but its own 120 bytes.
     [[nodiscard]] static bool is_plain(const Event& event) noexcept { return event.fields_.flags == 0; }
 
+    /// True when no copy of the event shares its data: who has the event may move the data out, if it puts it back.
+    [[nodiscard]] static bool owns_data_alone(const Event& event) noexcept {
+        return !event.has(Event::boxed) || event.get_box().box->owners.unique();
+    }
+
     /// True when moving the event runs a constructor and a destructor of its data.
     [[nodiscard]] static bool moving_runs_user_code(const Event& event) noexcept { return event.has(Event::active); }
 

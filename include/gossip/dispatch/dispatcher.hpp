@@ -123,6 +123,9 @@ inline void Engine::end_well(Seat& seat, Event& event, Kind kind) noexcept {
         }
         settle_receipt(event, Ending::handled, nullptr);
     }
+    count_as_handled(seat, kind);
+}
+inline void Engine::count_as_handled(Seat& seat, Kind kind) noexcept {
     if (kind == Kind::letter) {
         open_letters_.fetch_sub(1, std::memory_order_seq_cst); // [letters] it has been read
     } else {
@@ -157,7 +160,11 @@ inline bool Engine::run_data(Seat& seat, Frame& frame, const EventType& type, co
 /// The end of a run: of the event itself, or of this run's share in it.
 inline void Engine::finish(Run& run, SyncOutcome* outcome) noexcept {
     if (run.open_ends_ == nullptr && run.settlement_ == nullptr && run.failed_without_memory_ == nullptr) [[likely]] {
-        end_well(run.seat_, run.event_, run.kind_);
+        if (run.collecting_.collector == nullptr) {
+            end_well(run.seat_, run.event_, run.kind_);
+        } else {
+            finish_collected(run);
+        }
     } else {
         finish_slowly(run, outcome);
     }
@@ -165,42 +172,50 @@ inline void Engine::finish(Run& run, SyncOutcome* outcome) noexcept {
 
 /// A batch is the only one with a share in the event: it gets the event itself.
 inline void Engine::finish_collected(Run& run) noexcept {
-    Run::Collecting& to = run.open_ends_->collecting.front();
-    const bool keyed = run.kind_ == Kind::event && run.event_.has_key();
+    Collecting& to = run.collecting_;
+    Seat& seat = run.seat_;
     std::optional<Event> key;
-    if (keyed && !guard([&] { key.emplace(run.event_); })) { // shares its data, which is boxed; keeps the key for below
+    if (run.kind_ == Kind::event && run.event_.has_key()) {
+        // Shares the data, which is boxed, so that this throws nothing; keeps the key.
+        static_cast<void>(succeeds([&] { key.emplace(run.event_); }));
+    }
+    seat.current.store(&seat, std::memory_order_release); // [running] all have returned; the event has not ended
+    tell_enders();
+    const Result added = collect(seat, to, run.event_, {nullptr, run.attempt_, run.kind_});
+    if (key) {
+        let_go_of_key(*key);
         key.reset();
     }
-    Collector::Item item{std::move(run.event_), nullptr, run.kind_, to.attempt};
-    bool taken = false;
-    const Result added = guard([&] { taken = to.collector->add(*this, run.seat_, *to.subscriber, std::move(item)); });
-    if (!added || !taken) {
-        run.event_ = std::move(item.event); // NOLINT(bugprone-use-after-move): it is untouched then
-    }
-    if (keyed) {
-        let_go_of_key(key ? *key : run.event_);
-    }
-    if (added && taken) {
+    if (to.added.taken) {
+        if (to.added.more) {
+            proceed(seat, to, run.kind_);
+        }
         return;
     }
-    std::vector<Failure> lost;
-    if (!added) {
-        lost.push_back(Failure{added.error(), to.subscriber->id, to.subscriber->options.name, to.attempt});
+    if (added) {
+        settle_receipt(run.event_, Ending::handled, nullptr);
+        count_as_handled(seat, run.kind_);
+    } else {
+        fail_alone(seat, run.event_, run.kind_, run.attempt_, *to.subscriber, added.error(), run.begun_ns_);
     }
-    end(run.seat_, run.event_, run.kind_, lost, run.begun_ns_);
+}
+
+/// Gives the event to a batch.
+inline Result Engine::collect(Seat& seat, Collecting& to, Event& event, const Collector::Mark& mark) noexcept {
+    return guard([&] { to.added = to.collector->add(seat, event, mark); });
+}
+/// Does what is left to do after that, perhaps a run. What was collected is the batch's, not this run's any more.
+inline void Engine::proceed(Seat& seat, const Collecting& to, Kind kind) noexcept {
+    std::uint32_t& own = kind == Kind::letter ? innermost->letters : innermost->events;
+    --own;
+    to.collector->proceed(seat, to.added);
+    ++own;
 }
 
 /// The end of a run that somebody failed, deferred, or collected.
 inline void Engine::finish_slowly(Run& run, SyncOutcome* outcome) noexcept {
     Run::OpenEnds nothing;
     Run::OpenEnds& open = run.open_ends_ == nullptr ? nothing : *run.open_ends_;
-    if (run.settlement_ == nullptr && run.failed_without_memory_ == nullptr && open.failed.empty() &&
-        open.collecting.size() == 1) {
-        run.seat_.current.store(&run.seat_, std::memory_order_release); // [running] all have returned
-        tell_enders();
-        finish_collected(run);
-        return;
-    }
     Seat& seat = run.seat_;
     const bool keyed = run.kind_ == Kind::event && run.event_.has_key();
     seat.current.store(&seat, std::memory_order_release); // [running] all have returned; the event has not ended
@@ -247,41 +262,37 @@ inline void Engine::finish_slowly(Run& run, SyncOutcome* outcome) noexcept {
         }
         fail_for_good(*failed.subscriber, failed.error);
     }
-    for (Run::Collecting& to : open.collecting) {
+    run.for_each_collecting([&](Collecting& to) {
         Settlement::Part* part = nullptr;
-        bool taken = false;
-        const Result added = guard([&] {
-            part = &run.settle_later().open(*to.subscriber, to.attempt, false);
-            taken = to.collector->add(*this, seat, *to.subscriber,
-                                      Collector::Item{run.event_, part, run.kind_, to.attempt});
+        const Result added = guard([&]() -> Result {
+            part = &run.settle_later().open(*to.subscriber, run.attempt_, false);
+            Event copy(run.event_);
+            return collect(seat, to, copy, {part, run.attempt_, run.kind_});
         });
         if (!added) {
             fail_for_good(*to.subscriber, added.error());
         }
-        if (part != nullptr && !taken) {
+        if (part != nullptr && !to.added.taken) {
             run.settlement_->close(seat, false);
         }
-    }
+    });
     if (run.settlement_ != nullptr) {
         for (Failure& failure : final) {
             run.settlement_->add_failure(std::move(failure));
         }
         run.settlement_->close(seat, true);
+        run.for_each_collecting([&](const Collecting& to) {
+            if (to.added.more) {
+                proceed(seat, to, run.kind_);
+            }
+        });
         return;
     }
     if (keyed) {
         let_go_of_key(run.event_);
     }
     if (final.empty() && failed_without_memory) {
-        report(errors::out_of_memory, run.event_, {}, {}, run.kind_ == Kind::letter);
-        if (run.kind_ == Kind::letter) {
-            seat.ledger.add(Tally::dead_letters_failed);
-            open_letters_.fetch_sub(1, std::memory_order_seq_cst); // [letters] after its counter
-        } else {
-            const Error lost = errors::out_of_memory;
-            settle_receipt(run.event_, Ending::failed, &lost);
-            seat.ledger.add(Tally::failed);
-        }
+        end_without_memory(seat, run.event_, run.kind_, errors::out_of_memory);
         return;
     }
     end(seat, run.event_, run.kind_, final, run.begun_ns_);
@@ -329,30 +340,32 @@ inline void Engine::run_part(Seat& seat, Settlement::Part& part, bool has_turn) 
         result = part.last; // its attempts end with the subscription
         --part.attempt;
     }
-    Run::OpenEnds nothing;
-    for (Run::Collecting& to : run.open_ends_ == nullptr ? nothing.collecting : run.open_ends_->collecting) {
-        seat.current.store(&seat,
-                           std::memory_order_release); // [running] the processor has returned; the event has not ended
-        tell_enders();
+    const Kind kind = home.kind();
+    seat.current.store(&seat, std::memory_order_release); // [running] it has returned; the event is being ended
+    tell_enders();
+    run.for_each_collecting([&](Collecting& to) {
         Settlement::Part* collected = nullptr;
-        bool taken = false;
-        const Result added = guard([&] {
-            collected = &home.open(*to.subscriber, to.attempt, false);
-            taken = to.collector->add(*this, seat, *to.subscriber,
-                                      Collector::Item{home.event(), collected, home.kind(), to.attempt});
+        const Result added = guard([&]() -> Result {
+            collected = &home.open(*to.subscriber, run.attempt_, false);
+            Event copy(home.event());
+            return collect(seat, to, copy, {collected, run.attempt_, kind});
         });
         if (!added) {
-            home.add_failure(*to.subscriber, to.attempt, added.error());
+            home.add_failure(*to.subscriber, run.attempt_, added.error());
         }
-        if (collected != nullptr && !taken) {
+        if (collected != nullptr && !to.added.taken) {
             home.close(seat, false);
         }
-    }
-    seat.current.store(&seat, std::memory_order_release); // [running] it has returned; the event is being ended
+    });
     if (has_turn) {
         hand_on(*subscriber);
     }
     home.settle(seat, part, std::move(result));
+    run.for_each_collecting([&](const Collecting& to) {
+        if (to.added.more) {
+            proceed(seat, to, kind);
+        }
+    });
     --own;
     seat.current.store(nullptr, std::memory_order_release); // [running] over
     tell_enders();

@@ -9,6 +9,7 @@
 #include <gossip/core/event_access.hpp>
 #include <gossip/core/guard.hpp>
 #include <gossip/core/helper_threads.hpp>
+#include <gossip/dispatch/collector.hpp>
 #include <gossip/dispatch/dead_letter.hpp>
 #include <gossip/dispatch/inbox.hpp>
 #include <gossip/dispatch/seat.hpp>
@@ -205,6 +206,9 @@ public:
     void abandon(Seat& seat, Event& event, Kind kind) noexcept;
     void drop(Seat& seat, Event& event) noexcept;
     static void settle_receipt(Event& event, Ending ending, const Error* error) noexcept;
+    void end_without_memory(Seat& seat, Event& event, Kind kind, const Error& error) noexcept;
+    void fail_alone(Seat& seat, Event& event, Kind kind, int attempt, const Subscriber& subscriber, const Error& error,
+                    std::int64_t begun_ns) noexcept;
     void let_go_of_key(const Event& event) noexcept {
         if (inbox_.pass_key_on(event)) {
             pool_.notify();
@@ -231,7 +235,7 @@ public:
 
     // Ending (stopping.hpp)
     bool drain(std::chrono::nanoseconds timeout);
-    std::size_t flush();
+    std::size_t flush(Seat* here = nullptr) noexcept;
     /// True if it is complete; from inside a processor it only closes the intake.
     bool shutdown(std::optional<std::chrono::nanoseconds> timeout);
     [[nodiscard]] bool closed() const noexcept { return inbox_.closed(); }
@@ -262,6 +266,7 @@ public:
     [[nodiscard]] const std::stop_source& stop() const noexcept { return stop_; }
     [[nodiscard]] SeatTable& seats() noexcept { return seats_; }
     [[nodiscard]] SubscriptionRegistry& registry() noexcept { return registry_; }
+    [[nodiscard]] CollectorList& collectors() noexcept { return collectors_; }
 
 private:
     friend class Run;
@@ -286,10 +291,13 @@ private:
     std::size_t call_blind(Seat& seat, const ProcessorList& list, const void* data, Fail&& fail) noexcept;
     std::size_t call_all(Seat& seat, const ProcessorList& list, Run& run) noexcept;
     void end_well(Seat& seat, Event& event, Kind kind) noexcept;
+    void count_as_handled(Seat& seat, Kind kind) noexcept;
     void finish(Run& run, SyncOutcome* outcome) noexcept;
     void finish_slowly(Run& run, SyncOutcome* outcome) noexcept;
     void end_unroutable(Seat& seat, Event& event, Kind kind, const Error& error, SyncOutcome* outcome) noexcept;
     void finish_collected(Run& run) noexcept;
+    static Result collect(Seat& seat, Collecting& to, Event& event, const Collector::Mark& mark) noexcept;
+    void proceed(Seat& seat, const Collecting& to, Kind kind) noexcept;
     Result run_special(Run& run, Context& context, Subscriber& subscriber) noexcept;
     Result take_turn(Run& run, Subscriber& subscriber, bool& has_turn) noexcept;
     [[nodiscard]] static bool runs_on_this_thread(const Engine& engine, const Subscriber& subscriber,
@@ -323,6 +331,7 @@ private:
     const std::stop_token stop_token_{stop_.get_token()};
     WaitQueue drainers_;
     WaitQueue enders_; // those who wait for the runs of a subscription to end
+    CollectorList collectors_;
     std::atomic<std::uint64_t> open_letters_{0};
     std::atomic<bool> no_more_redeliveries_{false};
     std::atomic<bool> giving_up_{false};

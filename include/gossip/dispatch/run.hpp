@@ -5,6 +5,7 @@
 #include <gossip/core/error.hpp>
 #include <gossip/core/event_access.hpp>
 #include <gossip/core/guard.hpp>
+#include <gossip/dispatch/collector.hpp>
 #include <gossip/dispatch/settlement.hpp>
 
 #include <cstdint>
@@ -36,8 +37,12 @@ public:
     [[nodiscard]] inline std::shared_ptr<HelperThreads> helpers() const noexcept override;
 
     /// The running processor is a batch: the event goes to `collector` when all processors have run.
-    void collect(std::shared_ptr<Collector> collector) {
-        open_ends().collecting.push_back({std::move(collector), Ref<Subscriber>::share(subscriber_), attempt_});
+    void collect(Collector& collector) {
+        if (collecting_.collector == nullptr) {
+            collecting_ = {&collector, subscriber_, {}};
+        } else {
+            open_ends().collecting.push_back({&collector, subscriber_, {}});
+        }
     }
     [[nodiscard]] Subscriber& subscriber() const noexcept { return *subscriber_; }
     [[nodiscard]] Engine& engine() const noexcept { return engine_; }
@@ -45,11 +50,6 @@ public:
 private:
     friend class Engine;
 
-    struct Collecting {
-        std::shared_ptr<Collector> collector;
-        Ref<Subscriber> subscriber;
-        int attempt;
-    };
     struct Failed {
         Subscriber* subscriber; // in a list that the seat protects, or held by a part
         Error error;
@@ -58,8 +58,19 @@ private:
     /// What most runs do not have.
     struct OpenEnds {
         std::vector<Failed> failed;
-        std::vector<Collecting> collecting;
+        std::vector<Collecting> collecting; // besides the first
     };
+    template <class F>
+    void for_each_collecting(F&& visit) {
+        if (collecting_.collector != nullptr) {
+            visit(collecting_);
+            if (open_ends_ != nullptr) {
+                for (Collecting& to : open_ends_->collecting) {
+                    visit(to);
+                }
+            }
+        }
+    }
     OpenEnds& open_ends() {
         if (open_ends_ == nullptr) {
             open_ends_ = std::make_unique<OpenEnds>();
@@ -86,6 +97,7 @@ private:
     int attempt_;
     Subscriber* subscriber_ = nullptr;
     Settlement* settlement_ = nullptr;
+    Collecting collecting_{};
     std::int64_t begun_ns_ = 0; // 0: not asked for yet
     std::unique_ptr<OpenEnds> open_ends_;
     Subscriber* failed_without_memory_ = nullptr;

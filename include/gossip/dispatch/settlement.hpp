@@ -100,33 +100,4 @@ private:
     std::atomic<bool> left_to_others_{false};
 };
 
-/// What collects events to run them together: a batch.
-///
-/// Threads: every member from any thread.
-class Collector {
-public:
-    Collector() = default;
-    Collector(const Collector&) = delete;
-    Collector& operator=(const Collector&) = delete;
-    virtual ~Collector() = default;
-
-    /// Something collected: the event itself if nobody else has a share in it, or its part of a settlement.
-    struct Item {
-        Event event;
-        Settlement::Part* part = nullptr; // not null: `event` is a copy, the settlement's is the one that counts
-        Kind kind = Kind::event;
-        int attempt = 1;
-    };
-
-    /// Adds; waits while a slow batch has twice its size. False if the collector is closed: the item is untouched then.
-    [[nodiscard]] virtual bool add(Engine& engine, Seat& seat, Subscriber& subscriber, Item&& item) = 0;
-    /// Asks for a run of what there is; true if there was something.
-    virtual bool flush() noexcept = 0;
-    /// Runs what there is on this thread, after the runs under way, and takes nothing more. Unless it may wait, a run
-    /// under way takes what there is.
-    virtual void finish(Seat& seat, bool may_wait) noexcept = 0;
-    /// Gives up what there is: each event is abandoned. Takes nothing more.
-    virtual void give_up(Seat& seat) noexcept = 0;
-};
-
 } // namespace gossip::detail

@@ -203,13 +203,42 @@ inline void Engine::unlink(Settlement& settlement) noexcept {
     }
 }
 
+/// The end of an event that failed, where there is no memory to say how.
+inline void Engine::end_without_memory(Seat& seat, Event& event, Kind kind, const Error& error) noexcept {
+    report(error, event, {}, {}, kind == Kind::letter);
+    if (kind == Kind::letter) {
+        seat.ledger.add(Tally::dead_letters_failed);
+        open_letters_.fetch_sub(1, std::memory_order_seq_cst); // [letters] after its counter
+    } else {
+        settle_receipt(event, Ending::failed, &error);
+        seat.ledger.add(Tally::failed);
+    }
+}
+
+/// The end of an event that failed for good in one subscription, which had it alone.
+inline void Engine::fail_alone(Seat& seat, Event& event, Kind kind, int attempt, const Subscriber& subscriber,
+                               const Error& error, std::int64_t begun_ns) noexcept {
+    std::vector<Failure> failures;
+    succeeds([&] { // without memory for the name the failure still counts
+        failures.push_back(Failure{error, subscriber.id, {}, attempt});
+        failures.back().name = subscriber.options.name;
+    });
+    if (failures.empty()) {
+        end_without_memory(seat, event, kind, error);
+        return;
+    }
+    if (kind == Kind::sync) {
+        report(error, event, subscriber.id, failures.front().name, false); // its caller has gone
+    }
+    end(seat, event, kind, failures, begun_ns);
+}
+
 inline void Engine::settle_item(Seat& seat, Event& event, Settlement::Part* share, Kind kind, int attempt,
                                 Subscriber& subscriber, Result result) noexcept {
     if (share != nullptr) {
         share->home->settle(seat, *share, std::move(result));
         return;
     }
-    std::vector<Failure> failures;
     if (!result) {
         const Error error = result.error();
         if (kind != Kind::sync && wants_redelivery(subscriber, attempt, error)) {
@@ -228,15 +257,11 @@ inline void Engine::settle_item(Seat& seat, Event& event, Settlement::Part* shar
                 return;
             }
         }
-        succeeds([&] { // without memory for the name the failure still counts
-            failures.push_back(Failure{error, subscriber.id, {}, attempt});
-            failures.back().name = subscriber.options.name;
-        });
+        fail_alone(seat, event, kind, attempt, subscriber, error, 0);
+        return;
     }
-    if (kind == Kind::sync && !failures.empty()) {
-        report(failures.front().error, event, subscriber.id, failures.front().name, false); // its caller has gone
-    }
-    end(seat, event, kind, failures, 0);
+    settle_receipt(event, Ending::handled, nullptr);
+    count_as_handled(seat, kind);
 }
 
 inline Settlement::Settlement(std::shared_ptr<Engine> engine, Event event, Kind kind, std::int64_t begun_ns)

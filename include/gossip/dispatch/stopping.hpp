@@ -109,12 +109,18 @@ inline bool Engine::drain(std::chrono::nanoseconds timeout) {
     return quiet;
 }
 
-inline std::size_t Engine::flush() {
+/// Asks for a run of every batch that has something. A batch for which there is no memory to ask runs on this thread if
+/// that has a seat; otherwise it stands ready for the next worker that comes by.
+inline std::size_t Engine::flush(Seat* here) noexcept {
     std::size_t flushed = 0;
-    for (const Ref<Subscriber>& member : registry_.members()) {
-        for (const std::shared_ptr<Collector>& collector : member->batches()) {
-            flushed += collector->flush() ? 1 : 0;
-        }
+    bool short_of_memory = false;
+    collectors_.for_each([&](Collector& collector) {
+        const Collector::Flushed answer = collector.flush();
+        flushed += answer == Collector::Flushed::nothing ? 0 : 1;
+        short_of_memory = short_of_memory || answer == Collector::Flushed::no_memory;
+    });
+    if (short_of_memory && here != nullptr) {
+        collectors_.run_all(*here);
     }
     return flushed;
 }
@@ -170,11 +176,7 @@ inline void Engine::give_up_everything(Seat& seat) noexcept {
         std::this_thread::yield(); // a publisher is between its ticket and its event: intake is closed, it is the last
     }
     abandon_open(seat);
-    for (const Ref<Subscriber>& member : registry_.members()) {
-        for (const std::shared_ptr<Collector>& collector : member->end_collecting()) {
-            collector->give_up(seat);
-        }
-    }
+    collectors_.drain([&](Collector& collector) { collector.give_up(seat); });
     end_redeliveries(seat);
     while (const std::unique_ptr<Task> task = tasks_.pop()) {
         task->give_up(*this, seat);
@@ -221,7 +223,7 @@ inline bool Engine::shutdown(std::optional<std::chrono::nanoseconds> timeout) {
                 continue;
             }
             if (!has_work() && until_due() != 0 && !somebody_runs()) {
-                if (flush() != 0 || end_redeliveries(seat)) {
+                if (flush(&seat) != 0 || end_redeliveries(seat)) {
                     continue;
                 }
             }
@@ -260,13 +262,7 @@ inline bool Engine::shutdown(std::optional<std::chrono::nanoseconds> timeout) {
             give_up_everything(seat);
             await_others(); // an end that came just before ours is being counted
         }
-        succeeds([&] { // without memory for it they end with their subscriptions
-            for (const Ref<Subscriber>& member : registry_.members()) {
-                for (const std::shared_ptr<Collector>& collector : member->end_collecting()) {
-                    collector->finish(seat, true);
-                }
-            }
-        });
+        collectors_.drain([&](Collector& collector) { collector.finish(seat); });
         stop_.request_stop();
         complete_.store(true, std::memory_order_release); // [complete] the counters are final
     }

@@ -8,7 +8,6 @@
 #include <gossip/dispatch/subscription.hpp>
 #include <gossip/platform.hpp>
 
-#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <cstddef>
@@ -18,7 +17,6 @@
 #include <mutex>
 #include <type_traits>
 #include <utility>
-#include <vector>
 
 namespace gossip::detail {
 
@@ -127,34 +125,15 @@ public:
     Processor processor;
     const SubscribeOptions options;
     std::atomic<bool> active{true};
-    std::unique_ptr<ConcurrencyLimit> limit; // null: no limit
-    std::shared_ptr<void> listening;         // what its end takes back; null in one process
-
-    /// Enlists a batch, once; false if batches have been ended already.
-    bool enlist(const std::shared_ptr<Collector>& collector) {
-        const std::lock_guard lock(mutex_);
-        if (collects_ && std::find(collectors_.begin(), collectors_.end(), collector) == collectors_.end()) {
-            collectors_.push_back(collector);
-        }
-        return collects_;
-    }
-    /// The batches, to be ended: no other is enlisted after them.
-    [[nodiscard]] std::vector<std::shared_ptr<Collector>> end_collecting() noexcept {
-        const std::lock_guard lock(mutex_);
-        collects_ = false;
-        return std::exchange(collectors_, {});
-    }
-    [[nodiscard]] std::vector<std::shared_ptr<Collector>> batches() {
-        const std::lock_guard lock(mutex_);
-        return collectors_;
-    }
+    std::atomic<const void*> ended_by{nullptr}; // the thread that is ending it, until it has done that
+    std::unique_ptr<ConcurrencyLimit> limit;    // null: no limit
+    std::shared_ptr<void> listening;            // what its end takes back; null in one process
+    std::shared_ptr<Collector> collectors;      // the first of its batches; under the lock of the bus's CollectorList,
+    bool collects = true;                       // as is this: false once they have been ended
 
 private:
     ~Subscriber() = default;
 
-    std::mutex mutex_;
-    std::vector<std::shared_ptr<Collector>> collectors_; // under mutex_: the batches of this subscription
-    bool collects_ = true;                               // under mutex_: false once they have been ended
     RefCount owners_;
 };
 

@@ -36,7 +36,7 @@ inline bool Engine::unsubscribe(SubscriptionId id) noexcept {
 }
 
 inline bool Engine::end_subscription(SubscriptionId id, Seat& seat) noexcept {
-    Ref<Subscriber> gone = registry_.remove(id);
+    Ref<Subscriber> gone = registry_.remove(id, this_thread());
     if (!gone) {
         gone = registry_.ending(id);
         if (gone) { // ended by somebody else, or by itself: its runs are waited for all the same
@@ -46,14 +46,14 @@ inline bool Engine::end_subscription(SubscriptionId id, Seat& seat) noexcept {
     }
     registry_.fence().heavy(); // [running] every run that begins from here on sees that it is over
     const bool inside_itself = runs_on_this_thread(*this, *gone, nullptr);
+    collectors_.end(*gone);
+    CollectorList::for_each_of(*gone, [](Collector& collector) { collector.close(); });
     const bool nobody_left = await_end_of_runs(*gone);
 
     {
         FrameScope scope(this, seat);
         // What its batches have collected is run here, what waits to be delivered again is over.
-        for (const std::shared_ptr<Collector>& collector : gone->end_collecting()) {
-            collector->finish(seat, nobody_left);
-        }
+        CollectorList::for_each_of(*gone, [&](Collector& collector) { collector.finish(seat); });
         const auto its_own = [&](const std::unique_ptr<Task>& waiting) { return waiting->belongs_to(*gone); };
         succeeds([&] {
             for (std::unique_ptr<Task>& task : timers_.take_if(its_own)) {
@@ -82,6 +82,8 @@ inline bool Engine::end_subscription(SubscriptionId id, Seat& seat) noexcept {
         gone->processor.reset(); // nobody is in it, and nobody will be
     }
     gone->listening.reset();
+    gone->ended_by.store(nullptr, std::memory_order_release); // [running] others who end it need not wait for us
+    tell_enders();
     return true;
 }
 

@@ -102,8 +102,9 @@ public:
         live_.store(members_.size(), std::memory_order_relaxed); // relaxed: statistics
     }
 
-    /// Takes the subscription off all lists; null if there is none of that id. Runs may still be under way.
-    [[nodiscard]] Ref<Subscriber> remove(SubscriptionId id) noexcept {
+    /// Takes the subscription off all lists; null if there is none of that id. Runs may still be under way, and so may
+    /// the end itself, until whoever ends it takes back that it does (`ended_by`): that long it is remembered.
+    [[nodiscard]] Ref<Subscriber> remove(SubscriptionId id, const void* ended_by = nullptr) noexcept {
         const std::lock_guard lock(mutex_);
         const auto found = std::find_if(members_.begin(), members_.end(),
                                         [id](const Member& member) { return member.subscriber->id == id; });
@@ -112,8 +113,9 @@ public:
         }
         Member gone = std::move(*found);
         members_.erase(found);
-        gone.subscriber->active.store(false, std::memory_order_seq_cst); // [running] before the caller's fence
-        live_.store(members_.size(), std::memory_order_relaxed);         // relaxed: statistics
+        gone.subscriber->ended_by.store(ended_by, std::memory_order_relaxed); // relaxed: others get it under the lock
+        gone.subscriber->active.store(false, std::memory_order_seq_cst);      // [running] before the caller's fence
+        live_.store(members_.size(), std::memory_order_relaxed);              // relaxed: statistics
         try {
             rebuild(gone);
         } catch (const std::bad_alloc&) {
@@ -236,7 +238,8 @@ public:
             free.assign(idle, retired_.end());
             retired_.erase(idle, retired_.end());
             for (std::size_t i = ending_.size(); i-- > 0;) {
-                if (std::find(running.begin(), running.end(), ending_[i].get()) == running.end()) {
+                if (std::find(running.begin(), running.end(), ending_[i].get()) == running.end() &&
+                    ending_[i]->ended_by.load(std::memory_order_acquire) == nullptr) { // [running] it has been ended
                     over.push_back(std::move(ending_[i]));
                     ending_[i] = std::move(ending_.back());
                     ending_.pop_back();

@@ -1,14 +1,13 @@
 #pragma once
 
 #include <gossip/dispatch/seat.hpp>
+#include <gossip/dispatch/subscriber.hpp>
 
 #include <atomic>
 #include <cstddef>
 #include <mutex>
 
 namespace gossip::detail {
-
-class Subscriber;
 
 /// Which threads wait for runs of which processors, in all buses of the process: whoever is about to wait for a thread
 /// that (transitively) waits for it learns that, and doesn't.
@@ -86,6 +85,11 @@ private:
                 }
             }
         });
+        // Whoever ends it may be about to run what its batches have collected.
+        const void* const ender = waiter.target_.ended_by.load(std::memory_order_acquire); // [running] it has ended it
+        if (ender != nullptr && waiter.until_ == Until::all_return) {
+            visit(ender);
+        }
     }
     [[nodiscard]] bool waits_for_turn(const void* thread, const Subscriber& target) const noexcept {
         for (const Waiter* waiter = first_; waiter != nullptr; waiter = waiter->next_) {

@@ -1,0 +1,146 @@
+// Where a batch keeps what it has collected.
+#pragma once
+
+#include <gossip/core/event.hpp>
+#include <gossip/dispatch/collector.hpp>
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <new>
+#include <span>
+#include <thread>
+#include <utility>
+
+namespace gossip::detail {
+
+// Edges: each name stands at both of its ends in the code
+//   [placed]  put's store(release), after the event was built  happens before  await's load(acquire)
+
+struct BatchGroup;
+
+/// What the callable needs for its runs besides the events: made with the chunk, so that no run finds no memory.
+class BatchBuffer {
+public:
+    BatchBuffer() = default;
+    BatchBuffer(const BatchBuffer&) = delete;
+    BatchBuffer& operator=(const BatchBuffer&) = delete;
+    virtual ~BatchBuffer() = default;
+};
+
+/// The events of one run: side by side, each with its mark.
+///
+/// Threads: a place is claimed under the collector's lock, filled without it, and awaited by whoever runs the chunk.
+/// Cost:    136 bytes for each event that it has room for. The memory is used again and again.
+class BatchChunk {
+public:
+    explicit BatchChunk(std::size_t room, std::unique_ptr<BatchBuffer> for_runs = nullptr)
+        : buffer(std::move(for_runs)),
+          slots_(new Slot[room]),
+          events_(std::allocator<Event>{}.allocate(room)),
+          room_(room) {}
+    BatchChunk(const BatchChunk&) = delete;
+    BatchChunk& operator=(const BatchChunk&) = delete;
+    ~BatchChunk() {
+        clear();
+        std::allocator<Event>{}.deallocate(events_, room_);
+    }
+
+    [[nodiscard]] std::size_t room() const noexcept { return room_; }
+    [[nodiscard]] std::size_t size() const noexcept { return size_; }
+
+    /// The next place, for `put`. Precondition: there is room.
+    [[nodiscard]] std::size_t claim() noexcept {
+        slots_[size_].there.store(false, std::memory_order_relaxed); // relaxed: whoever awaits it has the lock after us
+        return size_++;
+    }
+    void put(std::size_t place, Event& event, const Collector::Mark& mark) noexcept {
+        ::new (static_cast<void*>(events_ + place)) Event(std::move(event));
+        Slot& slot = slots_[place];
+        slot.part = mark.part;
+        slot.attempt = mark.attempt;
+        slot.kind = mark.kind;
+        slot.there.store(true, std::memory_order_release); // [placed] event and mark
+    }
+
+    /// What `await` has seen.
+    struct Contents {
+        std::size_t letters = 0;
+        int attempt = 1; // the highest
+    };
+    /// Returns once every claimed place is filled. Nothing fails or waits between claim and put.
+    [[nodiscard]] Contents await() const noexcept {
+        Contents contents;
+        for (std::size_t i = 0; i < size_; ++i) {
+            const Slot& slot = slots_[i];
+            while (!slot.there.load(std::memory_order_acquire)) { // [placed] what was put there
+                std::this_thread::yield();
+            }
+            contents.letters += slot.kind == Kind::letter ? 1 : 0;
+            contents.attempt = slot.attempt > contents.attempt ? slot.attempt : contents.attempt;
+        }
+        return contents;
+    }
+
+    [[nodiscard]] Event& event(std::size_t place) noexcept { return events_[place]; }
+    [[nodiscard]] std::span<const Event> events(std::size_t first, std::size_t count) const noexcept {
+        return {events_ + first, count};
+    }
+    [[nodiscard]] Collector::Mark mark(std::size_t place) const noexcept {
+        const Slot& slot = slots_[place];
+        return {slot.part, slot.attempt, slot.kind};
+    }
+
+    void exchange(std::size_t a, std::size_t b) noexcept {
+        std::swap(events_[a], events_[b]);
+        std::swap(slots_[a].part, slots_[b].part);
+        std::swap(slots_[a].attempt, slots_[b].attempt);
+        std::swap(slots_[a].kind, slots_[b].kind);
+    }
+    /// Moves all that is in `smaller`, where every place is filled and remains so, to this one, which is empty.
+    void take_over(BatchChunk& smaller) noexcept {
+        for (std::size_t i = 0; i < smaller.size_; ++i) {
+            put(claim(), smaller.events_[i], smaller.mark(i));
+        }
+    }
+    void swap_memory(BatchChunk& other) noexcept {
+        slots_.swap(other.slots_);
+        std::swap(events_, other.events_);
+        std::swap(room_, other.room_);
+        std::swap(size_, other.size_);
+        buffer.swap(other.buffer);
+    }
+
+    void clear() noexcept {
+        for (std::size_t i = 0; i < size_; ++i) {
+            events_[i].~Event();
+        }
+        size_ = 0;
+    }
+
+    // Under the collector's lock, but for the buffer, which belongs to whoever runs the chunk.
+    BatchChunk* next = nullptr;  // where it is listed
+    BatchChunk* older = nullptr; // the one that the collector made before
+    BatchGroup* group = nullptr; // whose events it has
+    std::uint64_t serial = 1;    // another for every use
+    std::int64_t first_at_ns = 0;
+    bool due = false; // is to run although there is room
+    bool growing = false;
+    std::unique_ptr<BatchBuffer> buffer;
+
+private:
+    struct Slot {
+        Settlement::Part* part;
+        int attempt;
+        Kind kind;
+        std::atomic<bool> there;
+    };
+
+    std::unique_ptr<Slot[]> slots_;
+    Event* events_;
+    std::size_t room_;
+    std::size_t size_ = 0;
+};
+
+} // namespace gossip::detail
