@@ -185,19 +185,17 @@ public:
     }
 
     /// At a time of the wall clock, as it is set now; a time that has passed is due at once.
-    template <class... Args>
-    requires requires(EventBus& bus, Args&&... args) {
-        bus.publish_after(std::chrono::nanoseconds{}, std::forward<Args>(args)...);
-    }
-    ScheduledId publish_at(std::chrono::system_clock::time_point time, Args&&... args) {
-        const std::chrono::nanoseconds delay = time.time_since_epoch() - std::chrono::nanoseconds(engine_->stamp());
-        return publish_after(std::max(delay, std::chrono::nanoseconds{0}), std::forward<Args>(args)...);
-    }
     template <detail::event_data T>
     ScheduledId publish_at(std::chrono::system_clock::time_point time, const Topic<T>& topic,
                            std::type_identity_t<T> data, PublishOptions options = {}) {
-        const std::chrono::nanoseconds delay = time.time_since_epoch() - std::chrono::nanoseconds(engine_->stamp());
-        return publish_after(std::max(delay, std::chrono::nanoseconds{0}), topic, std::move(data), std::move(options));
+        return publish_after(until(time), topic, std::move(data), std::move(options));
+    }
+    ScheduledId publish_at(std::chrono::system_clock::time_point time, const Topic<>& topic,
+                           PublishOptions options = {}) {
+        return publish_after(until(time), topic, std::move(options));
+    }
+    ScheduledId publish_at(std::chrono::system_clock::time_point time, Event event) {
+        return publish_after(until(time), std::move(event));
     }
 
     /// Again and again, the first time after one period. Periods that were missed are not made up for.
@@ -210,6 +208,8 @@ public:
     ScheduledId publish_every(std::chrono::nanoseconds period, const Topic<>& topic, PublishOptions options = {}) {
         return again(period, bare(topic, 0, std::move(options)));
     }
+    /// Copies of an event that was made by hand; each has a time and, unless that was set, an id of its own.
+    ScheduledId publish_every(std::chrono::nanoseconds period, Event event) { return again(period, std::move(event)); }
 
     /// Takes a publish back; false if it has happened, or was taken back before.
     bool cancel(const ScheduledId& id) { return id.scheduled() != nullptr && id.scheduled()->cancel(*engine_); }
@@ -307,6 +307,11 @@ private:
     SyncResult run(Event event) {
         detail::add_outgoing(event);
         return carrier_.send_sync(*engine_, event);
+    }
+    [[nodiscard]] std::chrono::nanoseconds until(std::chrono::system_clock::time_point time) const noexcept {
+        const std::chrono::nanoseconds since_1970 = time.time_since_epoch();
+        const std::int64_t delay = detail::saturated_add(since_1970.count(), -engine_->stamp());
+        return std::chrono::nanoseconds{delay < 0 ? 0 : delay};
     }
     ScheduledId later(std::chrono::nanoseconds delay, Event event, bool restamp) {
         detail::check_duration("delay", delay);

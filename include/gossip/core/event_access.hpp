@@ -46,6 +46,8 @@ struct EventAccess {
 
     /// The half of the id that tells the events of this process apart.
     [[nodiscard]] static std::uint64_t local_id(const Event& event) noexcept { return event.fields_.id; }
+    /// Makes a copy an event of its own, unless its id was set as a text.
+    static void renew_id(Event& event) noexcept { event.fields_.id = detail::next_id(); }
     [[nodiscard]] static bool has_id_text(const Event& event) noexcept { return event.has_id_text(); }
 
     /// The id that was set as a text; empty without one. Valid as long as the event.

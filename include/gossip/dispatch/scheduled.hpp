@@ -90,6 +90,9 @@ inline bool Scheduled::fire(Engine& engine) noexcept {
     }
     const Result published = guard([&] {
         Event event = again ? Event(event_) : std::move(event_);
+        if (again) {
+            EventAccess::renew_id(event);
+        }
         if (restamp_) {
             EventAccess::set_time_ns(event, engine.stamp());
         }

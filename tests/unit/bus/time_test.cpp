@@ -1,0 +1,201 @@
+#include <gossip/bus/event_bus.hpp>
+#include <gossip/middleware/deduplicate.hpp>
+#include <gossip/testing.hpp>
+
+#include "support/catch.hpp"
+#include "support/eventually.hpp"
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace time_test {
+
+using namespace std::chrono_literals;
+using gossip::Config;
+using gossip::Event;
+using gossip::EventBus;
+using gossip::testing::ManualClock;
+
+inline namespace parts {
+
+constexpr gossip::Topic<int> number{"time.number"};
+constexpr gossip::Topic<> tick{"time.tick"};
+
+/// A bus on a clock that is moved by hand, and the seconds at which it heard something.
+struct Timed {
+    ManualClock clock;
+    EventBus<> bus{Config{.workers = 0, .clock = &clock}};
+    std::chrono::nanoseconds begin = clock.steady();
+    std::vector<std::int64_t> heard{};
+
+    void hear() { heard.push_back((clock.steady() - begin) / 1s); }
+    void advance(int seconds) {
+        for (int i = 0; i < seconds; ++i) {
+            clock.advance(1s);
+            bus.poll();
+        }
+    }
+};
+
+} // namespace parts
+
+TEST_CASE("publish_every publishes again and again until it is cancelled", "[time]") {
+    Timed timed;
+    auto s = timed.bus.subscribe(tick, [&] { timed.hear(); });
+    const auto id = timed.bus.publish_every(3s, tick);
+
+    timed.advance(10);
+    CHECK(timed.heard == std::vector<std::int64_t>{3, 6, 9});
+    CHECK(timed.bus.cancel(id));
+    CHECK_FALSE(timed.bus.cancel(id));
+    timed.advance(10);
+
+    CHECK(timed.heard.size() == 3);
+    CHECK(timed.bus.stats().timers == 0);
+    CHECK(timed.bus.stats().handled == 3);
+}
+
+TEST_CASE("periods that were missed are not made up for, and the beat is kept", "[time]") {
+    Timed timed;
+    auto s = timed.bus.subscribe(tick, [&] { timed.hear(); });
+    const auto id = timed.bus.publish_every(3s, tick);
+
+    timed.clock.advance(10s);
+    timed.bus.poll();
+    timed.advance(5);
+
+    CHECK(timed.heard == std::vector<std::int64_t>{10, 12, 15});
+    CHECK(timed.bus.cancel(id));
+}
+
+TEST_CASE("each of a periodic publish's events has its own time and its own id", "[time]") {
+    Timed timed;
+    std::vector<Event> events;
+    int runs = 0;
+    auto s1 = timed.bus.subscribe(number, [&](const Event& event) { events.push_back(event); });
+    auto s2 = timed.bus.subscribe(number, gossip::middleware::deduplicate()([&](const int&) { ++runs; }));
+    const auto id = timed.bus.publish_every(1s, Event{number, 7}.with_key("k").with_metadata("source", "timer"));
+
+    timed.advance(3);
+
+    REQUIRE(events.size() == 3);
+    CHECK(events[0].id() != events[1].id());
+    CHECK(events[1].id() != events[2].id());
+    CHECK(events[2].timestamp() - events[0].timestamp() == 2s);
+    CHECK(events[2].key() == "k");
+    CHECK(events[2].metadata().get<std::string>("source") == "timer");
+    CHECK(runs == 3);
+    CHECK(timed.bus.cancel(id));
+}
+
+TEST_CASE("a periodic publish may be cancelled by what it publishes", "[time]") {
+    Timed timed;
+    gossip::ScheduledId id;
+    int runs = 0;
+    auto s = timed.bus.subscribe(number, [&](const int&) {
+        ++runs;
+        if (runs == 2) {
+            CHECK(timed.bus.cancel(id));
+        }
+    });
+    id = timed.bus.publish_every(1s, number, 1);
+
+    timed.advance(5);
+
+    CHECK(runs == 2);
+    CHECK(timed.bus.stats().timers == 0);
+}
+
+TEST_CASE("publish_at publishes when the wall clock is there, and what has passed is due at once", "[time]") {
+    Timed timed;
+    auto s1 = timed.bus.subscribe(tick, [&] { timed.hear(); });
+    auto s2 = timed.bus.subscribe(number, [&] { timed.hear(); });
+    const auto now = timed.clock.wall();
+
+    timed.bus.publish_at(now + 4s, tick);
+    timed.bus.publish_at(now + 2s, number, 1);
+    timed.bus.publish_at(now - 1h, number, 2);
+    timed.bus.publish_at(now + 3s, Event{number, 3});
+    const auto never = timed.bus.publish_at(now + 3s, tick);
+    CHECK(timed.bus.cancel(never));
+    timed.bus.poll();
+    timed.advance(5);
+
+    CHECK(timed.heard == std::vector<std::int64_t>{0, 2, 3, 4});
+}
+
+TEST_CASE("times at the ends of the clock are due at once, or refused", "[time]") {
+    using TimePoint = std::chrono::system_clock::time_point;
+    Timed timed;
+    auto s = timed.bus.subscribe(tick, [&] { timed.hear(); });
+
+    timed.bus.publish_at(TimePoint::min(), tick);
+    timed.bus.poll();
+
+    CHECK(timed.heard == std::vector<std::int64_t>{0});
+    CHECK_THROWS_AS(timed.bus.publish_at(TimePoint::max(), tick), gossip::ValidationError);
+    CHECK(timed.bus.stats().timers == 0);
+}
+
+TEST_CASE("what is published later is stamped when it is due; an event made by hand keeps its time", "[time]") {
+    Timed timed;
+    std::vector<std::chrono::system_clock::time_point> times;
+    auto s = timed.bus.subscribe(number, [&](const Event& event) { times.push_back(event.timestamp()); });
+    const auto made = timed.clock.wall() - 1h;
+
+    timed.bus.publish_after(1s, number, 1);
+    timed.bus.publish_after(2s, Event{number, 2}.with_timestamp(made));
+    timed.advance(2);
+
+    REQUIRE(times.size() == 2);
+    CHECK(times[0] == timed.clock.wall() - 1s);
+    CHECK(times[1] == made);
+}
+
+TEST_CASE("workers serve timers on a real clock without anybody's help", "[time]") {
+    std::atomic<int> heard{0};
+    EventBus bus{Config{.workers = 1}};
+    auto s = bus.subscribe(tick, [&] { ++heard; });
+
+    bus.publish_after(1ms, tick);
+    const auto id = bus.publish_every(1ms, tick);
+
+    CHECK(gossip_test::eventually([&] { return heard >= 4; }));
+    CHECK(bus.cancel(id));
+}
+
+TEST_CASE("100,000 pending timers come due in their order, and none is lost", "[time]") {
+    constexpr int count = 100'000;
+    Timed timed;
+    std::int64_t sum = 0;
+    int heard = 0;
+    int latest = 0;
+    bool in_order = true;
+    auto s = timed.bus.subscribe(number, [&](const int& n) {
+        ++heard;
+        sum += n;
+        in_order = in_order && n >= latest;
+        latest = n;
+    });
+    for (int i = 0; i < count; ++i) {
+        const int due = static_cast<int>((static_cast<std::int64_t>(i) * 7919) % count); // every number, mixed
+        timed.bus.publish_after(std::chrono::milliseconds(due), number, due);
+    }
+    CHECK(timed.bus.stats().timers == count);
+
+    for (int i = 0; i <= 100; ++i) {
+        timed.bus.poll();
+        timed.clock.advance(1s);
+    }
+
+    CHECK(heard == count);
+    CHECK(sum == static_cast<std::int64_t>(count) * (count - 1) / 2);
+    CHECK(in_order);
+    CHECK(timed.bus.stats().timers == 0);
+    CHECK(timed.bus.stats().adds_up());
+}
+
+} // namespace time_test
