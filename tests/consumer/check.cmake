@@ -32,7 +32,7 @@ function(compile)
     run("${work}/app" "${VERSION}")
 endfunction()
 
-if(WAY STREQUAL "find_package")
+if(WAY MATCHES "^find_package")
     install_to("${work}/prefix")
     build_project("-DCMAKE_PREFIX_PATH=${work}/prefix")
 elseif(WAY STREQUAL "add_subdirectory")
