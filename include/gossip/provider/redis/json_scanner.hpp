@@ -66,29 +66,13 @@ public:
             return false;
         }
         const char* const start = p_;
-        while (true) {
-            p_ = end_of_plain(p_, end_);
-            if (p_ == end_) {
-                return fail("the text ends within a string");
-            }
-            if (*p_ == '"') {
-                raw = {start, static_cast<std::size_t>(p_ - start)};
-                ++p_;
-                return true;
-            }
-            if (*p_ == '\\') {
-                escaped = true;
-                if (!skip_escape()) {
-                    return false;
-                }
-            } else if (static_cast<unsigned char>(*p_) < 0x20) {
-                return fail("a control character within a string");
-            } else if (const char* const next = end_of_utf8(p_, end_); next != nullptr) {
-                p_ = next;
-            } else {
-                return fail("invalid UTF-8");
-            }
+        p_ = end_of_plain(start, end_);
+        if (!(p_ != end_ && *p_ == '"') && !skip_special(escaped)) [[unlikely]] {
+            return false;
         }
+        raw = {start, static_cast<std::size_t>(p_ - start)};
+        ++p_;
+        return true;
     }
 
     /// Passes any value; `text` is it, without white space around it.
@@ -110,6 +94,30 @@ private:
 
     bool fail_here(std::string_view fault) noexcept {
         return fail(p_ == end_ ? std::string_view{"the text ends too early"} : fault);
+    }
+
+    /// The rest of a string, up to its closing quote.
+    [[gnu::noinline]] bool skip_special(bool& escaped) noexcept {
+        for (;; p_ = end_of_plain(p_, end_)) {
+            if (p_ == end_) {
+                return fail("the text ends within a string");
+            }
+            if (*p_ == '"') {
+                return true;
+            }
+            if (*p_ == '\\') {
+                escaped = true;
+                if (!skip_escape()) {
+                    return false;
+                }
+            } else if (static_cast<unsigned char>(*p_) < 0x20) {
+                return fail("a control character within a string");
+            } else if (const char* const next = end_of_utf8(p_, end_); next != nullptr) {
+                p_ = next;
+            } else {
+                return fail("invalid UTF-8");
+            }
+        }
     }
 
     bool skip_escape() noexcept {
