@@ -11,11 +11,13 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <map>
 #include <mutex>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -31,6 +33,33 @@ std::chrono::milliseconds time_of(F f) {
     const auto start = std::chrono::steady_clock::now();
     f();
     return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - start);
+}
+
+/// Whether `f` takes less than that, not counting what the machine keeps threads waiting meanwhile: a probe measures by
+/// how much it lets a thread that slept a millisecond oversleep, and a stop is worth a few such waits.
+template <class F>
+bool takes_less_than(std::chrono::milliseconds limit, F f) {
+    using Clock = std::chrono::steady_clock;
+    std::mutex mutex;
+    std::condition_variable changed;
+    bool over = false;
+    Clock::duration lag{};
+    std::thread probe{[&] {
+        std::unique_lock lock(mutex);
+        while (!over) {
+            const auto start = Clock::now();
+            changed.wait_for(lock, std::chrono::milliseconds{1});
+            lag = std::max(lag, Clock::now() - start - std::chrono::milliseconds{1});
+        }
+    }};
+    const auto time = time_of(f);
+    {
+        const std::lock_guard lock(mutex);
+        over = true;
+    }
+    changed.notify_all();
+    probe.join();
+    return time < limit + 4 * lag;
 }
 
 /// What connections told, in order.

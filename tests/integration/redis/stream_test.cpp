@@ -35,7 +35,6 @@ using gossip_test::News;
 using gossip_test::OddServer;
 using gossip_test::quick;
 using gossip_test::RedisServer;
-using gossip_test::time_of;
 using Names = std::vector<std::string_view>;
 
 inline namespace parts {
@@ -635,6 +634,28 @@ TEST_CASE("after stop_reading nothing is handed on, and what is held can still b
     CHECK(pending(server, "s") == 0);
 }
 
+TEST_CASE("what was read and had no room when reading stopped goes to another at once", "[stream]") {
+    GOSSIP_NEEDS_REDIS();
+    const RedisServer server;
+    Ear full;
+    Ear ear;
+    auto options = group(server);
+    options.stream.min_idle = 1h;
+    StreamReader first{options, full};
+    StreamReader second{options, ear};
+    full.set_full(true);
+    REQUIRE(first.subscribe(Names{"s"}, in(20s)));
+    add(server, "s", 0, 5);
+    REQUIRE(eventually([&] { return full.refused() > 0; }));
+
+    REQUIRE(first.stop_reading(in(20s)));
+    ear.ack_for(second);
+    REQUIRE(second.subscribe(Names{"s"}, in(20s)));
+    REQUIRE(eventually([&] { return ear.count() == 5; }));
+    CHECK(second.drain(in(20s)));
+    CHECK(pending(server, "s") == 0);
+}
+
 TEST_CASE("the stream reader stops within 50 ms, whatever it is doing", "[stream]") {
     GOSSIP_NEEDS_REDIS();
     RedisServer server;
@@ -642,7 +663,7 @@ TEST_CASE("the stream reader stops within 50 ms, whatever it is doing", "[stream
     Ear ear;
     auto options = group(server);
     const auto stops_in_time = [](StreamReader& reader) {
-        return time_of([&] { reader.shutdown(gossip::redis::StreamReader::Deadline{}); }) < 50ms;
+        return gossip_test::takes_less_than(50ms, [&] { reader.shutdown(StreamReader::Deadline{}); });
     };
 
     SECTION("asleep in the server") {
@@ -656,7 +677,7 @@ TEST_CASE("the stream reader stops within 50 ms, whatever it is doing", "[stream
         options.stream.block = 1min;
         StreamReader reader{options, ear};
         REQUIRE(reader.subscribe(Names{"s"}, in(20s)));
-        CHECK(time_of([&] { reader.shutdown(in(20s)); }) < 1s);
+        CHECK(gossip_test::takes_less_than(1s, [&] { reader.shutdown(in(20s)); }));
         CHECK(server.command({"XINFO", "CONSUMERS", "s", "g"}) == "[]");
     }
     SECTION("connecting to a server that never answers") {

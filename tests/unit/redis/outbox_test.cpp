@@ -95,6 +95,12 @@ TEST_CASE("whatever is sent, answered, refused for now and lost in between, each
                 }
                 REQUIRE(bytes == expected.substr(sent, bytes.size()));
                 sent += bytes.size();
+                std::size_t offered = 0;
+                for (std::uint64_t i = outbox.head(); i != outbox.offered(); ++i) {
+                    offered += outbox[i].size;
+                }
+                REQUIRE(offered >= sent);
+                REQUIRE(offered <= sent + 4 * 160'000 + 100'000);
                 break;
             }
             case 5:

@@ -64,9 +64,9 @@ public:
         for (std::size_t i = sent_block_; i < blocks_.size() && count < most; ++i, from = 0) {
             if (blocks_[i].size > from) {
                 pieces[count++] = {blocks_[i].memory.get() + from, blocks_[i].size - from};
+                offered_ = std::max(offered_, blocks_[i].end);
             }
         }
-        offered_ = tail_;
         return count;
     }
 
@@ -122,6 +122,7 @@ public:
         for (std::uint64_t i = head_; i < end; ++i) {
             const Record record = (*this)[i];
             while (from >= blocks_[block].size) {
+                blocks_[block].end = tail_;
                 blocks_[block++].size = to;
                 from = to = 0;
             }
@@ -137,6 +138,7 @@ public:
         }
         if (block < blocks_.size()) {
             blocks_[block].size = to;
+            blocks_[block].end = tail_;
         }
         unsent_ = bytes_;
         sent_block_ = 0;
@@ -156,6 +158,7 @@ private:
         std::unique_ptr<char[]> memory;
         std::size_t capacity = 0;
         std::size_t size = 0;
+        std::uint64_t end = 0; // the number behind its last command
     };
     static constexpr std::size_t block_size = 65'536;
     static constexpr std::size_t slack = 16; // write_command may point past what it writes
@@ -184,7 +187,7 @@ private:
         bytes_ += size;
         unsent_ += size;
         (*this)[tail_] = {tag, static_cast<std::uint32_t>(size), false};
-        ++tail_;
+        blocks_.back().end = ++tail_;
     }
 
     void recycle(Block&& block) noexcept {

@@ -7,10 +7,11 @@
 #include <gossip/provider/redis/connection_news.hpp>
 #include <gossip/provider/redis/options.hpp>
 #include <gossip/provider/redis/outbox.hpp>
+#include <gossip/provider/redis/pipe.hpp>
 #include <gossip/provider/redis/publisher_listener.hpp>
 #include <gossip/provider/redis/url.hpp>
 
-#include <array>
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <cstddef>
@@ -44,7 +45,7 @@ public:
         : options_(detail::checked(options)),
           endpoint_(parse_url(options_.url)),
           listener_(listener),
-          outbox_(options_.outbox_size, options_.outbox_bytes),
+          pipe_(options_.outbox_size, options_.outbox_bytes),
           connection_(endpoint_, options_, part, interrupt_),
           news_(options_.on_connection, part == "publisher" ? "publisher" : "settler"),
           backoff_(options_.backoff_first, options_.backoff_max) {
@@ -107,9 +108,7 @@ public:
     }
 
 private:
-    using State = detail::ReplyReader::State;
     static constexpr std::size_t many_bytes = 65'536; // worth a write of their own, whatever is under way
-    static constexpr std::size_t most_pieces = 64;
 
     template <class Done>
     bool wait_until(std::unique_lock<std::mutex>& lock, Deadline until, Done done) {
@@ -145,7 +144,7 @@ private:
         if (!up_) {
             return OfferStatus::accepted; // the I/O thread sends it with the rest
         }
-        if (outbox_.waiting() == 1 && !writing_) {
+        if (outbox_.waiting() == 1 && !pipe_.is_writing()) {
             write_alone(lock);
         } else if (asleep_ && outbox_.unsent_bytes() >= many_bytes) {
             asleep_ = false;
@@ -158,48 +157,11 @@ private:
     /// Nothing is under way: this thread writes, and the I/O thread sleeps on until the answer comes.
     void write_alone(std::unique_lock<std::mutex>& lock) {
         first_sent_ = detail::SteadyClock::now();
-        const bool went = write(lock);
+        const bool went = pipe_.write(lock, connection_);
         if (!went || outbox_.unsent_bytes() >= many_bytes) {
             lock.unlock();
             interrupt_.wake();
         }
-    }
-
-    /// Writes once what has gathered, without the lock; false if not all of it went.
-    bool write(std::unique_lock<std::mutex>& lock) {
-        std::array<iovec, most_pieces> pieces;
-        const std::size_t count = outbox_.gather(pieces.data(), pieces.size());
-        std::size_t size = 0;
-        for (std::size_t i = 0; i < count; ++i) {
-            size += pieces[i].iov_len;
-        }
-        writing_ = true;
-        lock.unlock();
-        const ssize_t sent = connection_.send(pieces.data(), count);
-        const int code = sent < 0 && !detail::Connection::would_wait() ? errno : 0;
-        lock.lock();
-        done_writing();
-        if (sent > 0) {
-            outbox_.sent(static_cast<std::size_t>(sent));
-        }
-        if (code != 0) {
-            send_error_ = code;
-        }
-        blocked_ = sent < 0 || static_cast<std::size_t>(sent) < size;
-        return !blocked_;
-    }
-
-    void done_writing() noexcept {
-        writing_ = false;
-        if (io_waits_) {
-            written_.notify_one();
-        }
-    }
-
-    void await_writer(std::unique_lock<std::mutex>& lock) {
-        io_waits_ = true;
-        written_.wait(lock, [this] { return !writing_; });
-        io_waits_ = false;
     }
 
     // What follows runs on the I/O thread.
@@ -226,7 +188,7 @@ private:
     void take_down() {
         std::unique_lock lock(mutex_);
         up_ = false;
-        await_writer(lock);
+        pipe_.await_writer(lock);
         counts_.resent += outbox_.rewind();
         lock.unlock();
         connection_.close();
@@ -237,8 +199,8 @@ private:
         answered_ = outbox_.head();
         unreleased_ = 0;
         pongs_ = 0;
-        holding_ = blocked_ = false;
-        send_error_ = 0;
+        holding_ = false;
+        pipe_.reset();
         last_heard_ = first_sent_ = detail::SteadyClock::now();
         up_ = true;
         ++counts_.connects;
@@ -259,17 +221,17 @@ private:
         if (holding_ && answered_ == outbox_.offered()) {
             return hold(lock);
         }
-        if (send_error_ != 0) {
-            return connection_.lost(detail::system_text(send_error_));
+        if (pipe_.error() != 0) {
+            return connection_.lost(detail::system_text(pipe_.error()));
         }
         bool in_flight = answered_ != outbox_.offered();
         const std::size_t unsent = outbox_.unsent_bytes();
-        const bool torn = outbox_.unsent_bytes() != 0 && blocked_;
-        if (unsent != 0 && !writing_ && !torn && !holding_ && (!in_flight || unsent >= many_bytes)) {
+        const bool torn = pipe_.is_blocked();
+        if (unsent != 0 && !pipe_.is_writing() && !torn && !holding_ && (!in_flight || unsent >= many_bytes)) {
             if (!in_flight) {
                 first_sent_ = now;
             }
-            write(lock);
+            pipe_.write(lock, connection_);
             in_flight = true;
         }
         const auto silent_since = std::max(last_heard_, first_sent_);
@@ -279,11 +241,11 @@ private:
         if (waits && now >= until) {
             return connection_.silent();
         }
-        if (!waits && now >= last_heard_ + options_.ping_interval && !writing_) {
+        if (!waits && now >= last_heard_ + options_.ping_interval && !pipe_.is_writing()) {
             return ping(lock);
         }
-        const short wanted = blocked_ && outbox_.unsent_bytes() != 0 ? POLLIN | POLLOUT : POLLIN;
-        const bool more = wanted == POLLIN && !writing_ && outbox_.unsent_bytes() >= many_bytes && !holding_;
+        const short wanted = pipe_.is_blocked() && outbox_.unsent_bytes() != 0 ? POLLIN | POLLOUT : POLLIN;
+        const bool more = wanted == POLLIN && !pipe_.is_writing() && outbox_.unsent_bytes() >= many_bytes && !holding_;
         asleep_ = !more;
         lock.unlock();
         const detail::Waited waited =
@@ -291,9 +253,9 @@ private:
         lock.lock();
         asleep_ = false;
         if ((waited.events & POLLOUT) != 0) {
-            blocked_ = false;
-            if (!writing_ && outbox_.unsent_bytes() != 0) {
-                write(lock);
+            pipe_.unblock();
+            if (!pipe_.is_writing() && outbox_.unsent_bytes() != 0) {
+                pipe_.write(lock, connection_);
             }
         }
         lock.unlock();
@@ -304,19 +266,19 @@ private:
     Result ping(std::unique_lock<std::mutex>& lock) {
         pongs_ = 1;
         first_sent_ = detail::SteadyClock::now();
-        writing_ = true;
+        pipe_.begin_writing();
         lock.unlock();
         connection_.queue({"PING"});
         Result result = connection_.flush();
         lock.lock();
-        done_writing();
+        pipe_.end_writing();
         return result;
     }
 
     /// The server takes nothing for now, and all that was under way has been answered.
     Result hold(std::unique_lock<std::mutex>& lock) {
         up_ = false;
-        await_writer(lock);
+        pipe_.await_writer(lock);
         counts_.resent += outbox_.rewind();
         answered_ = outbox_.head();
         unreleased_ = 0;
@@ -334,7 +296,7 @@ private:
             return received;
         }
         std::unique_lock lock(mutex_);
-        await_writer(lock); // what was sent has to be known as sent
+        pipe_.await_writer(lock); // what was sent has to be known as sent
         last_heard_ = detail::SteadyClock::now();
         const std::uint64_t offered = outbox_.offered();
         const std::size_t unanswered = outbox_.sent_bytes() - unreleased_;
@@ -342,7 +304,7 @@ private:
         Outcome outcome;
         const Result result = take_answers(offered, unanswered, outcome);
         lock.lock();
-        await_writer(lock);
+        pipe_.await_writer(lock);
         unreleased_ += outcome.bytes;
         unreleased_ -= outbox_.release(answered_);
         counts_.confirmed += outcome.confirmed;
@@ -361,9 +323,9 @@ private:
 
     Result take_answers(std::uint64_t offered, std::size_t unanswered, Outcome& outcome) {
         for (;;) {
-            const State state = connection_.next();
-            if (state != State::one) {
-                return state == State::broken ? Result{connection_.garbled()} : Result{};
+            const detail::ReplyReader::State state = connection_.next();
+            if (state != detail::ReplyReader::State::one) {
+                return state == detail::ReplyReader::State::broken ? Result{connection_.garbled()} : Result{};
             }
             const detail::Reply& reply = connection_.reply();
             if (pongs_ != 0) {
@@ -416,19 +378,15 @@ private:
 
     mutable std::mutex mutex_;
     std::condition_variable changed_; // room, or empty, or closed
-    std::condition_variable written_; // for the I/O thread
     std::size_t waiters_ = 0;
-    detail::Outbox outbox_;
+    detail::Pipe pipe_;
+    detail::Outbox& outbox_ = pipe_.outbox();
     PublisherStats counts_{};
     Deadline first_sent_{}; // the first of what is under way
     std::thread::id thread_id_{};
-    int send_error_ = 0;
-    bool up_ = false;      // commands may be written
-    bool closed_ = false;  // no more are accepted
-    bool writing_ = false; // somebody is between two locks, with the socket his
-    bool io_waits_ = false;
-    bool blocked_ = false; // the socket took less than it was given
-    bool asleep_ = false;  // the I/O thread is; a wake-up would end it
+    bool up_ = false;     // commands may be written
+    bool closed_ = false; // no more are accepted
+    bool asleep_ = false; // the I/O thread is; a wake-up would end it
 
     // The I/O thread's own.
     detail::Connection connection_;

@@ -43,7 +43,14 @@ public:
     [[nodiscard]] bool empty() const noexcept { return at_ == items_.size(); }
     [[nodiscard]] const Item& front() const noexcept { return items_[at_]; }
     void pop() noexcept { ++at_; }
-    void clear() noexcept { at_ = items_.size(); }
+    /// What has not been popped; the batch is empty afterwards.
+    std::vector<EntryId> take_rest() {
+        std::vector<EntryId> rest;
+        for (; at_ < items_.size(); ++at_) {
+            rest.push_back(items_[at_].id);
+        }
+        return rest;
+    }
     [[nodiscard]] const std::vector<Item>& items() const noexcept { return items_; }
 
 private:

@@ -142,7 +142,7 @@ private:
         if (!may_read_) {
             unblock();
             if (!read_out_) {
-                batch_.clear();
+                settler_.give_back(batch_.take_rest());
                 state_.reading_stopped();
             }
         }

@@ -61,6 +61,19 @@ public:
     }
     void forget(const EntryId& id) { held_.erase(id); }
 
+    /// What was never taken: whoever looks next may claim it, without waiting for min_idle.
+    void give_back(std::vector<EntryId> ids) {
+        for (const EntryId& id : ids) {
+            held_.erase(id);
+        }
+        in_runs(ids, [this](std::vector<EntryId> run) {
+            const Number idle{std::int64_t{options_.stream.min_idle.count()}};
+            queue({"XCLAIM", name_of_(owner_, run.front().stream), options_.group, consumer_, "0"}, run,
+                  {"IDLE", idle, "JUSTID"});
+            note({What::nothing, {}});
+        });
+    }
+
     /// Queues what is due: acknowledgements, and renewals of what is held.
     void send(Deadline now) {
         if (!acks_.empty() && now >= pause_until_) {
@@ -162,7 +175,7 @@ private:
     }
 
     void queue(std::initializer_list<std::string_view> head, const std::vector<EntryId>& ids,
-               std::string_view tail = {}) {
+               std::initializer_list<std::string_view> tail = {}) {
         texts_.clear();
         arguments_.assign(head.begin(), head.end());
         for (const EntryId& id : ids) {
@@ -171,9 +184,7 @@ private:
         for (const IdText& text : texts_) {
             arguments_.emplace_back(text);
         }
-        if (!tail.empty()) {
-            arguments_.push_back(tail);
-        }
+        arguments_.insert(arguments_.end(), tail.begin(), tail.end());
         connection_.queue(Arguments{arguments_});
     }
 
@@ -208,7 +219,8 @@ private:
         const auto claim = [this](std::vector<EntryId>& ids, std::chrono::milliseconds min_idle) {
             in_runs(ids, [&](std::vector<EntryId> run) {
                 const Number idle{std::int64_t{min_idle.count()}};
-                queue({"XCLAIM", name_of_(owner_, run.front().stream), options_.group, consumer_, idle}, run, "JUSTID");
+                queue({"XCLAIM", name_of_(owner_, run.front().stream), options_.group, consumer_, idle}, run,
+                      {"JUSTID"});
                 note({What::renewal, std::move(run)});
             });
         };

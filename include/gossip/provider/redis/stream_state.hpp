@@ -51,7 +51,7 @@ public:
             ++wanted.users;
             if (!wanted.is_ready) {
                 wanted.refusal.reset();
-                wish();
+                wish_change();
             }
         }
         std::optional<Error> refusal;
@@ -86,7 +86,7 @@ public:
         }
         const std::uint64_t attempts = attempts_;
         const std::uint64_t mine = ++refreshes_asked_;
-        wake();
+        wish();
         const bool in_time = changed_.wait_until(
             lock, until, [&] { return refreshes_done_ >= mine || closed_ || login_refused_at_ > attempts; });
         return refreshes_done_ >= mine ? Result{}
@@ -116,7 +116,7 @@ public:
     bool stop_reading(Deadline until) {
         std::unique_lock lock(mutex_);
         reads_ = false;
-        wake();
+        wish();
         return changed_.wait_until(lock, until, [this] { return !reading_ || !connected_ || ended_; });
     }
 
@@ -135,7 +135,7 @@ public:
     void farewell(Deadline until) {
         std::unique_lock lock(mutex_);
         farewell_ = true;
-        wake();
+        wish();
         changed_.wait_until(lock, until, [this] { return ended_; });
     }
 
@@ -165,6 +165,7 @@ public:
         }
         const Wishes wishes{reads_, std::exchange(changes_, false), refreshes_asked_ > refreshes_taken_, farewell_};
         refreshes_taken_ = refreshes_asked_;
+        wished_ = false;
         return wishes;
     }
 
@@ -243,8 +244,10 @@ public:
     /// Whoever settles from now on wakes it; what was settled meanwhile is taken when it has gathered.
     void fall_asleep(Deadline& until) {
         const std::lock_guard lock(mutex_);
-        asleep_ = settled_.empty();
-        if (!asleep_) {
+        asleep_ = settled_.empty() && !wished_;
+        if (wished_) {
+            until = {}; // a wake-up that came while it waited for an answer is gone
+        } else if (!asleep_) {
             until = std::min(until, first_settled_ + gathering);
         }
     }
@@ -302,14 +305,18 @@ private:
         interrupt.wake();
     }
     void wish() noexcept {
-        changes_ = true;
+        wished_ = true;
         wake();
+    }
+    void wish_change() noexcept {
+        changes_ = true;
+        wish();
     }
     void remove(Names names) {
         for (const std::string_view name : names) {
             const auto at = wanted_.find(name);
             if (at != wanted_.end() && at->second.users != 0 && --at->second.users == 0) {
-                wish();
+                wish_change();
             }
         }
     }
@@ -346,6 +353,7 @@ private:
     std::uint64_t login_refused_at_ = 0;
     std::optional<Error> failure_;
     StreamStats counts_{};
+    bool wished_ = false; // for anything but settling
     bool changes_ = false;
     bool reads_ = true;   // wanted
     bool reading_ = true; // as it is
