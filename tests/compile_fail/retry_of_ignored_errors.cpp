@@ -1,4 +1,4 @@
-// expect: retry\(\) around what never fails, such as a noexcept processor that returns nothing or ignore_errors\(\)
+// expect: retry\(\) around what never fails, such as a noexcept processor that returns nothing, ignore_errors\(\)
 #include <gossip/middleware/chain.hpp>
 #include <gossip/middleware/ignore_errors.hpp>
 #include <gossip/middleware/retry.hpp>

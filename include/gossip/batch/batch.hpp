@@ -7,6 +7,7 @@
 #include <gossip/core/errors.hpp>
 #include <gossip/core/event.hpp>
 #include <gossip/core/processor.hpp>
+#include <gossip/core/wrapped.hpp>
 #include <gossip/dispatch/run.hpp>
 
 #include <memory>
@@ -149,3 +150,7 @@ template <class T, class F>
 }
 
 } // namespace gossip
+
+/// Collecting does not fail, and what the run of a batch makes of its events no middleware hears.
+template <class T>
+inline constexpr bool gossip::detail::never_fails<gossip::detail::BatchProcessor<T>> = true;

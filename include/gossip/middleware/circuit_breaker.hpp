@@ -142,7 +142,7 @@ public:
     auto around(Next next) const {
         static_assert(!detail::never_fails<Next>,
                       "gossip: circuit_breaker() around what never fails, such as a noexcept processor that returns "
-                      "nothing or ignore_errors(), never opens; put it inside");
+                      "nothing, ignore_errors() or a batch, never opens; put it inside");
         return detail::Bound<BreakCircuit, Next>(*this, std::move(next));
     }
 

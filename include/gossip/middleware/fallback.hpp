@@ -37,10 +37,9 @@ public:
 
     template <class T, class Next>
     auto around(Next next) const {
-        static_assert(
-            !detail::never_fails<Next>,
-            "gossip: fallback() around what never fails, such as a noexcept processor that returns nothing or "
-            "ignore_errors(), is never called; put it inside");
+        static_assert(!detail::never_fails<Next>,
+                      "gossip: fallback() around what never fails, such as a noexcept processor that returns nothing, "
+                      "ignore_errors() or a batch, is never called; put it inside");
         if constexpr (detail::answers_maybe_context<F, const Event&, const Error&>) {
             return bound([f = f_](Context& context, const Event& event,
                                   const Error& error) mutable { return detail::answer(f, context, event, error); },

@@ -48,8 +48,9 @@ public:
     template <class T, class Next>
     auto around(Next next) const {
         static_assert(!detail::never_fails<Next>,
-                      "gossip: retry() around what never fails, such as a noexcept processor that returns nothing or "
-                      "ignore_errors(), never retries; put it inside, or let the processor return a Result");
+                      "gossip: retry() around what never fails, such as a noexcept processor that returns nothing, "
+                      "ignore_errors() or a batch, never retries; put it inside, let the processor return a Result, or "
+                      "use the subscription's redelivery");
         return detail::Bound<Retry, Next>(*this, std::move(next));
     }
 
