@@ -1,6 +1,6 @@
-# Sourced by tests/run and examples/run. Installs what is missing with the system's package manager, or says how.
+# Sourced by tests/run, examples/run and bench/run. Installs what is missing with the system's package manager, or says how.
 #
-#   install_packages group...     groups: build, test, redis
+#   install_packages group...     groups: build, test, redis, bench
 #
 # A group is a list of needs; a need is looked for first, so what is there, from wherever, is left alone. Everything is
 # said on standard error, and standard input is not touched.
@@ -13,9 +13,11 @@ packages_needs_of() {
         test)
             echo g++ clang++ clang-runtime cmake ninja pkg-config catch2 benchmark
             packages_needs_of redis
-            echo rapidjson zstd
+            echo rapidjson zstd python3
             echo 'ccache? clang-format? clang-tidy?' ;;
         redis) echo hiredis nlohmann-json redis-server ;;
+        bench) echo compiler cmake ninja benchmark python3 'pkg-config?' 'hiredis?' 'nlohmann-json?' 'redis-server?' \
+                    'catch2?' ;;
     esac
 }
 

@@ -1,0 +1,250 @@
+#!/usr/bin/env python3
+"""Runs the benchmarks that bench/run has built, each repeated and in random order, and has the report written.
+
+Needs nothing but Python 3. What a program measured is kept although another one fails; then the exit status is 1.
+"""
+
+import argparse
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import time
+
+sys.dont_write_bytecode = True  # nothing is left behind in the source tree
+import report  # noqa: E402
+
+# What --quick leaves out of the large programs: the rest keeps one point of each plot.
+QUICK_SKIPS = re.compile(
+    r"^throughput/.*buffer:65536"
+    r"|^throughput/(?!.*(publishers:1/workers:[124]|publishers:2/workers:2|publishers:4/workers:4)/)"
+    r"|^latency/sleeping/workers:[24]|^footprint/life|^queue/.*/64|^schedule/|^timer_queue/|^peers/.*threads:8"
+)
+LONGEST = 900  # seconds that one program may take
+QUICK = 115  # and all of them together with --quick
+
+
+def first_line(command):
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, stdin=subprocess.DEVNULL)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return (done.stdout.strip().splitlines() or [""])[0] if done.returncode == 0 else ""
+
+
+def read(path):
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""
+
+
+def processor():
+    found = re.search(r"^model name\s*:\s*(.+)$", read("/proc/cpuinfo"), re.M)
+    return found.group(1) if found else platform.machine()
+
+
+def system():
+    found = re.search(r'^PRETTY_NAME="?([^"\n]+)', read("/etc/os-release"), re.M)
+    return (found.group(1) + ", " if found else "") + platform.system() + " " + platform.release()
+
+
+def machine(root, build):
+    """What heads the report."""
+    cache = dict(re.findall(r"^(\w+):\w+=(.*)$", read(os.path.join(build, "CMakeCache.txt")), re.M))
+    kind = cache.get("CMAKE_BUILD_TYPE", "")
+    flags = " ".join((cache.get("CMAKE_CXX_FLAGS", ""), cache.get("CMAKE_CXX_FLAGS_" + kind.upper(), ""))).strip()
+    version = "".join(
+        "." + number for number in re.findall(r"#define GOSSIP_VERSION_(?:MAJOR|MINOR|PATCH)\s+(\d+)",
+                                              read(os.path.join(root, "include/gossip/version.hpp"))))[1:]
+    commit = first_line(["git", "-C", root, "describe", "--always", "--dirty"])
+    memory = re.search(r"MemTotal:\s+(\d+) kB", read("/proc/meminfo"))
+    governor = read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor").strip()
+    try:
+        load = "%.2f %.2f %.2f" % os.getloadavg()
+    except OSError:
+        load = ""
+    return {
+        "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
+        "processor": processor(),
+        "processors": os.cpu_count() or 0,
+        "memory": "%.1f GiB" % (int(memory.group(1)) / 2**20) if memory else "",
+        "frequency governor": governor,
+        "system": system(),
+        "compiler": first_line([cache.get("CMAKE_CXX_COMPILER", "c++"), "--version"]),
+        "flags": "-std=c++20 " + flags,
+        "gossip": " ".join(part for part in (version, commit and "(" + commit + ")") if part),
+        "redis": first_line(["redis-server", "--version"]),
+        "load before": load,
+    }
+
+
+def peers(build):
+    """What CMake found of other libraries: lines `name: version` or `name: not found; ...`."""
+    lines = [line.partition(": ") for line in read(os.path.join(build, "bench", "peers.txt")).splitlines()]
+    return {name: what for name, _, what in lines if what}
+
+
+class Progress:
+    """One line that is rewritten on a terminal; a line for each program elsewhere."""
+
+    def __init__(self):
+        self.start = time.monotonic()
+        self.live = sys.stderr.isatty()
+
+    def spent(self):
+        return time.monotonic() - self.start
+
+    def note(self, text, done=False):
+        if not self.live and not done:
+            return
+        line = "== %4ds  %s" % (self.spent(), text)
+        width = shutil.get_terminal_size().columns
+        sys.stderr.write(("\r\033[K" + line[: width - 1]) if self.live else line)
+        if done or not self.live:
+            sys.stderr.write("\n")
+        sys.stderr.flush()
+
+
+def names_of(program):
+    done = subprocess.run([program, "--benchmark_list_tests=true"], capture_output=True, text=True, timeout=60,
+                          stdin=subprocess.DEVNULL, check=True)
+    return [line for line in done.stdout.splitlines() if line]
+
+
+def measure(program, short, names, options, out, progress, label, longest):
+    """The rows of one program, and what went wrong."""
+    exact = "^(" + "|".join(re.sub(r"([.^$*+?()\[\]{}|\\])", r"\\\1", name) for name in names) + ")$"
+    command = [program, "--benchmark_filter=" + exact, "--benchmark_repetitions=%d" % options.repetitions,
+               "--benchmark_enable_random_interleaving=true", "--benchmark_min_time=%g" % options.min_time,
+               "--benchmark_out_format=json", "--benchmark_out=" + out]
+    if os.path.exists(out):
+        os.remove(out)
+    began = time.monotonic()
+    log = out[: -len(".json")] + ".log"
+    with open(log, "w", encoding="utf-8") as file:
+        running = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+        try:
+            while running.poll() is None:
+                spent = time.monotonic() - began
+                progress.note("%s %s: %d benchmarks × %d, %d s" % (label, short, len(names), options.repetitions, spent))
+                if spent > longest:
+                    running.kill()
+                    running.wait()
+                    return [], "%s took more than %d s and was ended" % (short, longest)
+                time.sleep(0.2)
+        except BaseException:
+            running.kill()
+            running.wait()
+            raise
+    spent = time.monotonic() - began
+    try:
+        rows = json.loads(read(out))["benchmarks"]
+    except (ValueError, KeyError):
+        rows = []
+    rows = [row for row in rows if row.get("run_type", "iteration") == "iteration"]
+    place = {name: index for index, name in enumerate(names)}
+    rows.sort(key=lambda row: place.get(report.plain(row), len(names)))  # they ran in random order
+    failures = sorted({"%s/%s: %s" % (short, row["name"], row.get("error_message", ""))
+                       for row in rows if row.get("error_occurred")})
+    if running.returncode != 0:
+        failures.append("%s ended with status %d; see %s" % (short, running.returncode, log))
+    elif {report.plain(row) for row in rows} < set(names):
+        failures.append("%s did not report all of its benchmarks; see %s" % (short, log))
+    progress.note("%s %s: %d benchmarks × %d in %d s" % (label, short, len(names), options.repetitions, spent), True)
+    return rows, "; ".join(failures)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--root", required=True)
+    parser.add_argument("--build", required=True)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--filter", default="")
+    parser.add_argument("--against", default="")
+    parser.add_argument("--repetitions", type=int, default=0)
+    parser.add_argument("--readme", action="store_true")
+    parser.add_argument("--list", action="store_true")
+    options = parser.parse_args()
+    options.repetitions = options.repetitions or (3 if options.quick else 9)
+    options.min_time = 0.02 if options.quick else 0.1
+    try:
+        wanted = re.compile(options.filter)
+    except re.error as error:
+        parser.error("--filter '%s': %s" % (options.filter, error))
+    if options.readme and (options.quick or options.filter):
+        parser.error("--readme wants the figures of a whole run, without --quick and --filter")
+    against = None
+    if options.against:
+        try:
+            against = report.load(options.against)
+        except (OSError, ValueError, KeyError) as error:
+            parser.error("--against %s: %s" % (options.against, error))
+
+    folder = os.path.join(options.build, "bench")
+    programs = sorted(name for name in os.listdir(folder)
+                      if name.endswith("_bench") and os.access(os.path.join(folder, name), os.X_OK))
+    sources = {name[: -len(".cpp")] for name in os.listdir(os.path.join(options.root, "bench"))}
+    left_out, plan = [], []
+    for program in programs:
+        short = program[: -len("_bench")]
+        if program not in sources:
+            continue  # left behind by an earlier build
+        if short == "redis" and not shutil.which("redis-server"):
+            left_out.append("redis: there is no redis-server here")
+            continue
+        names = [name for name in names_of(os.path.join(folder, program)) if wanted.search(short + "/" + name)]
+        if options.quick and not options.filter:
+            names = [name for name in names if not QUICK_SKIPS.search(short + "/" + name)]
+        if names:
+            plan.append((program, short, names))
+    missing = sorted(source for source in sources if source.endswith("_bench") and source not in programs)
+    left_out += ["%s: not built; its libraries are not here" % name[: -len("_bench")] for name in missing]
+    if not plan:
+        parser.error("no benchmark matches '%s'" % options.filter)
+    if options.list:
+        for _, short, names in plan:
+            for name in names:
+                print(short + "/" + name)
+        return 0
+
+    result = {"format": 1, "machine": machine(options.root, options.build), "peers": peers(options.build),
+              "quick": options.quick, "filter": options.filter, "repetitions": options.repetitions,
+              "left_out": left_out, "failures": [], "programs": []}
+    raw = os.path.join(options.build, "raw")
+    os.makedirs(raw, exist_ok=True)
+    progress = Progress()
+    for number, (program, short, names) in enumerate(plan, 1):
+        label = "[%d/%d]" % (number, len(plan))
+        longest = LONGEST if not options.quick else min(LONGEST, QUICK - progress.spent())
+        if longest < 5:
+            left_out.append(short + ": the time of --quick was up; give it a --filter")
+            continue
+        rows, failure = measure(os.path.join(folder, program), short, names, options,
+                                os.path.join(raw, short + ".json"), progress, label, longest)
+        about = report.head_comment(read(os.path.join(options.root, "bench", program + ".cpp")))
+        result["programs"].append({"name": short, "about": about, "rows": rows})
+        if failure:
+            result["failures"].append(failure)
+            progress.note("FAILED: " + failure, True)
+    result["machine"]["seconds"] = round(progress.spent())
+    result["machine"]["load after"] = "%.2f %.2f %.2f" % os.getloadavg()
+
+    path = os.path.join(options.build, "report.json")
+    report.save(result, path)
+    page = os.path.join(options.build, "report.html")
+    report.write_text(page, report.html(result, against))
+    sys.stdout.write(report.table(result, against))
+    if options.readme and not result["failures"]:
+        report.rewrite_readme(os.path.join(options.root, "README.md"), result)
+        print("README.md has the figures of this run")
+    print("%s\n%s" % (page, path))
+    return 1 if result["failures"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

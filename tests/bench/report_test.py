@@ -1,0 +1,213 @@
+#!/usr/bin/env python3
+"""The report of bench/run, from figures made up here: report_test.py <folder of the project>."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+import xml.dom.minidom
+from html.parser import HTMLParser
+
+ROOT = sys.argv.pop(1) if len(sys.argv) > 1 and not sys.argv[1].startswith("-") else "."
+
+
+def row(name, repetition, **values):
+    return {"name": name, "run_name": name, "run_type": "iteration", "repetition_index": repetition, "iterations": 1,
+            "real_time": 50.0, "time_unit": "ns", **values}
+
+
+def delivered(name, rates):
+    name += "/buffer:1024/publishers:1/workers:1/subscribers:1/iterations:1/manual_time"
+    return [row(name, i, items_per_second=rate, others=0.1) for i, rate in enumerate(rates)]
+
+
+def result(bus=(40e6, 41e6, 42e6)):
+    return {"format": 1, "machine": {"date": "2024-01-02 03:04 UTC", "processor": "<Imaginary> & Sons", "processors": 2},
+            "peers": {"oneTBB": "not found; Debian has it as libtbb-dev"}, "quick": False, "filter": "", "repetitions": 3,
+            "left_out": ["redis: there is no redis-server here"], "failures": [],
+            "programs": [
+                {"name": "throughput", "about": "How many arrive?",
+                 "rows": delivered("bus", bus) + delivered("locked_bus", (2e6, 2e6, 2e6))},
+                {"name": "middleware", "about": "What does it add?", "rows": [
+                    row("bare", 0, real_time=2.0), row("retry/middleware", 0, real_time=5.0),
+                    row("broken/middleware", 0, error_occurred=True, error_message="a run has failed")]},
+                {"name": "original", "about": "And the original?",
+                 "rows": [row("subscribe/gossip", 0, real_time=71.0, original_ns=355.0, allocations=0.0)]}]}
+
+
+class Page(HTMLParser):
+    """Complains about tags that do not close in their order."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.tags = [], []
+        self.feed(text)
+        assert not self.open, self.open
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        if tag not in ("meta", "wbr", "rect", "line", "circle", "polyline"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+
+    def handle_endtag(self, tag):
+        assert self.open and self.open.pop() == tag, tag
+
+
+class Report(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = folder.name
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def write(self, name, content):
+        path = self.path(name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(content if isinstance(content, str) else json.dumps(content))
+        return path
+
+    def read(self, name):
+        with open(self.path(name), encoding="utf-8") as file:
+            return file.read()
+
+    def run_script(self, script, *arguments):
+        return subprocess.run([sys.executable, os.path.join(ROOT, "bench", script), *arguments], capture_output=True,
+                              text=True, encoding="utf-8", env={**os.environ, "PYTHONUTF8": "1"}, check=False)
+
+    def report(self, content, *arguments):
+        done = self.run_script("report.py", self.write("report.json", content), "--html", self.path("page.html"),
+                               *arguments)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stdout
+
+    def test_the_table_has_medians_and_the_baseline_of_each(self):
+        table = self.report(result())
+
+        self.assertRegex(table, r"bus/buffer:1024/publishers:1/workers:1/subscribers:1 +41\.0 M/s ± +4 % +20\.50× locked_bus")
+        self.assertRegex(table, r"retry/middleware +5\.00 ns .*0\.40× bare")
+        self.assertRegex(table, r"subscribe/gossip .*original 355 ns: 5\.0×; 0 allocations")
+        self.assertIn("left out: redis", table)
+        self.assertNotIn("broken/middleware", table)
+
+    def test_the_page_is_whole_needs_nothing_from_elsewhere_and_has_its_plots(self):
+        self.report(result())
+
+        text = self.read("page.html")
+        page = Page(text)
+        self.assertNotIn("script", [tag for tag, _ in page.tags])
+        self.assertNotRegex(text, r"(?i)https?://|@import|url\(")
+        self.assertIn("prefers-color-scheme:dark", text)
+        self.assertIn("width=device-width", text)
+        self.assertIn("&lt;Imaginary&gt; &amp; Sons", text)
+        self.assertIn("libtbb-dev", text)
+        titles = [attributes["aria-label"] for tag, attributes in page.tags if tag == "svg"]
+        self.assertIn("Delivered by publishers × workers, buffer 1,024", titles)
+        self.assertIn("Cost of each combinator", titles)
+        self.assertNotIn("Latency from an idle bus, percentiles", titles)
+        for svg in text.split("<svg")[1:]:
+            xml.dom.minidom.parseString("<svg" + svg.partition("</svg>")[0] + "</svg>")
+
+    def test_a_change_beyond_the_noise_is_told_from_one_within(self):
+        old = self.write("old.json", result(bus=(80e6, 81e6, 82e6)))
+
+        slower = self.report(result(), "--against", old)
+        same = self.report(result(bus=(80e6, 82e6, 84e6)), "--against", old)
+
+        self.assertRegex(slower, r"bus/.*was 81\.0 M/s, now 0\.51× .*: SLOWER")
+        self.assertRegex(same, r"bus/.*now 1\.01× .*: same, within noise")
+
+    def test_no_figures_make_a_page_too(self):
+        empty = result()
+        empty["programs"] = []
+        self.report(empty)
+
+        Page(self.read("page.html"))
+
+    def test_the_readme_has_its_section_rewritten_and_nothing_else(self):
+        begin, end = "<!-- measured: begin; written by bench/run --readme -->", "<!-- measured: end -->"
+        readme = self.write("README.md", "above\n" + begin + "\nold\n" + end + "\nbelow\n")
+        with_ring = result()
+        with_ring["programs"][0]["rows"] += delivered("ring", (50e6,))
+
+        self.report(with_ring, "--readme", readme)
+        once = self.read("README.md")
+        self.report(with_ring, "--readme", readme)
+
+        self.assertTrue(once.startswith("above\n" + begin) and once.endswith(end + "\nbelow\n"))
+        self.assertNotIn("old", once)
+        self.assertIn("2024-01-02", once)
+        self.assertIn("<Imaginary> & Sons", once)
+        self.assertRegex(once, r"1 publisher, 1 worker \| 41\.0 M/s \| 2\.00 M/s \| 50\.0 M/s")
+        self.assertEqual(once, self.read("README.md"))
+
+    def test_what_is_no_report_is_refused(self):
+        done = self.run_script("report.py", self.write("report.json", {"benchmarks": []}))
+
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("not a report.json of bench/run", done.stderr)
+
+    def fake_program(self, name, names, status=0):
+        """A benchmark that measures nothing: it reports what it was asked for, in reverse."""
+        self.write("root/bench/%s.cpp" % name, "// What is it? An invention.\n\nint main() {}\n")
+        path = self.write("build/bench/" + name, """#!%s
+import json, re, sys
+names = %r
+arguments = dict(a.lstrip("-").split("=", 1) for a in sys.argv[1:])
+if "benchmark_list_tests" in arguments:
+    print("\\n".join(names))
+    sys.exit()
+rows = [{"name": n, "run_name": n, "run_type": "iteration", "real_time": 7, "time_unit": "ns"}
+        for n in reversed(names) if re.search(arguments["benchmark_filter"], n)]
+with open(arguments["benchmark_out"], "w") as file:
+    json.dump({"benchmarks": rows * int(arguments["benchmark_repetitions"])}, file)
+sys.exit(%d)
+""" % (sys.executable, names, status))
+        os.chmod(path, 0o755)
+
+    def measure(self, *arguments):
+        return self.run_script("measure.py", "--root", self.path("root"), "--build", self.path("build"), *arguments)
+
+    def test_measuring_runs_what_the_filter_takes_and_keeps_the_raw_figures(self):
+        self.fake_program("first_bench", ["a/x:1", "a+b (c)", "other"])
+        self.fake_program("second_bench", ["b"])
+
+        done = self.measure("--filter", "^first/a", "--repetitions", "2")
+
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        kept = json.loads(self.read("build/report.json"))
+        self.assertEqual([program["name"] for program in kept["programs"]], ["first"])
+        self.assertEqual(kept["programs"][0]["about"], "What is it? An invention.")
+        self.assertEqual([r["name"] for r in kept["programs"][0]["rows"]], ["a/x:1"] * 2 + ["a+b (c)"] * 2)
+        self.assertIn("7.00 ns", done.stdout)
+        Page(self.read("build/report.html"))
+
+    def test_a_program_that_fails_fails_the_run_and_spoils_no_other(self):
+        self.fake_program("bad_bench", ["x"], status=3)
+        self.fake_program("good_bench", ["y"])
+
+        done = self.measure("--quick")
+
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("bad ended with status 3", done.stdout)
+        self.assertRegex(done.stdout, r"\by +7\.00 ns")
+        self.assertIn("bad ended with status 3", self.read("build/report.html"))
+
+    def test_a_filter_that_takes_nothing_is_an_error(self):
+        self.fake_program("first_bench", ["a"])
+
+        done = self.measure("--filter", "nothing like it")
+
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("no benchmark matches", done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
