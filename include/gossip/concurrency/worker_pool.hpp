@@ -30,10 +30,10 @@ concept work_source = requires(S& source, const S& look, unsigned worker) {
 namespace detail {
 
 /// How a worker on duty looks for work before it sleeps: with pauses, for some 3 µs, as the next item is often only
-/// nanoseconds away. While items come so fast that its sleeps are cut short, it then yields for some 20 µs more: waking
-/// it would take them longer, and on few processors they may be waiting for this one. A yield that took long and
-/// brought next to nothing was for the benefit of strangers, and all the while publishers took this worker for awake:
-/// for a good many searches after that it does without.
+/// nanoseconds away. While items come so fast that its sleeps are cut short, it then yields for some 20 µs more:
+/// waking it would take them longer, and on few processors they may be waiting for this one. A yield that took long
+/// and brought next to nothing was for the benefit of strangers, and all the while publishers took this worker for
+/// awake: for a good many searches after that it does without.
 ///
 /// Threads: belongs to one worker.
 class Search {
