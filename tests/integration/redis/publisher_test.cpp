@@ -9,10 +9,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <sstream>
 #include <string>
 #include <thread>
 #include <vector>
+
+#include <fcntl.h>
 
 namespace publisher_test {
 
@@ -450,6 +453,33 @@ TEST_CASE("a server older than HELLO is greeted the old way", "[publisher]") {
     REQUIRE(publisher.drain(in(20s)));
     CHECK(ends.errors().empty());
     CHECK(ends.confirmed_count() == 1);
+}
+
+TEST_CASE("no descriptor is left to the programs that this one starts", "[publisher]") {
+    GOSSIP_NEEDS_REDIS();
+    const RedisServer server;
+    const auto open_descriptors = [] {
+        std::set<int> open;
+        for (int number = 0; number < 1024; ++number) {
+            if (::fcntl(number, F_GETFD) >= 0) {
+                open.insert(number);
+            }
+        }
+        return open;
+    };
+    const auto before = open_descriptors();
+    Ends ends;
+    Publisher publisher{quick(server.tcp_url()), ends};
+    REQUIRE(eventually([&] { return publisher.stats().connected; }));
+
+    int own = 0;
+    for (const int number : open_descriptors()) {
+        if (!before.contains(number)) {
+            ++own;
+            CHECK((::fcntl(number, F_GETFD) & FD_CLOEXEC) != 0);
+        }
+    }
+    CHECK(own == 2); // the socket and the event
 }
 
 TEST_CASE("shutdown is safe twice and from several threads, and ends the backoff of a missing server", "[publisher]") {

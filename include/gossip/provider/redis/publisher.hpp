@@ -12,7 +12,6 @@
 #include <gossip/provider/redis/url.hpp>
 
 #include <algorithm>
-#include <atomic>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
@@ -49,7 +48,9 @@ public:
           connection_(endpoint_, options_, part, interrupt_),
           news_(options_.on_connection, part == "publisher" ? "publisher" : "settler"),
           backoff_(options_.backoff_first, options_.backoff_max) {
+        const std::lock_guard lock(mutex_);
         thread_ = std::thread{[this] { run(); }};
+        thread_id_ = thread_.get_id();
     }
     Publisher(const Publisher&) = delete;
     Publisher& operator=(const Publisher&) = delete;
@@ -167,10 +168,6 @@ private:
     // What follows runs on the I/O thread.
 
     void run() {
-        {
-            const std::lock_guard lock(mutex_);
-            thread_id_ = std::this_thread::get_id();
-        }
         while (!interrupt_.stopped()) {
             const Result result = gossip::guard([this] {
                 Result opened = connection_.open();
@@ -299,10 +296,9 @@ private:
         pipe_.await_writer(lock); // what was sent has to be known as sent
         last_heard_ = detail::SteadyClock::now();
         const std::uint64_t offered = outbox_.offered();
-        const std::size_t unanswered = outbox_.sent_bytes() - unreleased_;
+        Outcome outcome{.unanswered = outbox_.sent_bytes() - unreleased_};
         lock.unlock();
-        Outcome outcome;
-        const Result result = take_answers(offered, unanswered, outcome);
+        const Result result = take_answers(offered, outcome);
         lock.lock();
         pipe_.await_writer(lock);
         unreleased_ += outcome.bytes;
@@ -316,12 +312,13 @@ private:
     }
 
     struct Outcome {
+        std::size_t unanswered; // bytes that were sent
         std::uint64_t confirmed = 0;
         std::uint64_t failed = 0;
         std::size_t bytes = 0;
     };
 
-    Result take_answers(std::uint64_t offered, std::size_t unanswered, Outcome& outcome) {
+    Result take_answers(std::uint64_t offered, Outcome& outcome) {
         for (;;) {
             const detail::ReplyReader::State state = connection_.next();
             if (state != detail::ReplyReader::State::one) {
@@ -332,14 +329,14 @@ private:
                 pongs_ = 0;
                 continue;
             }
-            if (answered_ == offered || outbox_[answered_].size > unanswered) {
+            if (answered_ == offered || outbox_[answered_].size > outcome.unanswered) {
                 return connection_.lost("an answer to nothing: " + std::string{reply.line()});
             }
             if (reply.failed() && detail::first_word(reply.line()) == "NOAUTH") {
                 return connection_.lost(reply.line()); // the next connection logs in
             }
             detail::Outbox::Record& record = outbox_[answered_++];
-            unanswered -= record.size;
+            outcome.unanswered -= record.size;
             outcome.bytes += record.size;
             if (!reply.failed()) {
                 ++outcome.confirmed;

@@ -331,12 +331,12 @@ private:
             read_at_ = SteadyClock::now() + backoff_.next();
             return {};
         }
+        if (first_word(line) == "UNBLOCKED") {
+            return {}; // its stream was deleted meanwhile: the next read says NOGROUP
+        }
         if (first_word(line) != "NOGROUP") {
             news_.refused(error);
             read_at_ = SteadyClock::now() + backoff_.next();
-        }
-        if (first_word(line) == "UNBLOCKED") {
-            return {};
         }
         return make_groups(true);
     }
