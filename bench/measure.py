@@ -239,7 +239,10 @@ def main():
     page = os.path.join(options.build, "report.html")
     report.write_text(page, report.html(result, against))
     sys.stdout.write(report.table(result, against))
-    if options.readme and not result["failures"]:
+    if options.readme and (result["failures"] or report.busy(result)):
+        print("README.md stays as it is: %s" % ("something failed" if result["failures"] else report.busy(result)))
+        return 1
+    if options.readme:
         report.rewrite_readme(os.path.join(options.root, "README.md"), result)
         print("README.md has the figures of this run")
     print("%s\n%s" % (page, path))

@@ -127,7 +127,8 @@ def lines(title, series, caption, x_name, x_text):
         place, _ = at(x, 10**low)
         label = x_text(x)
         if place - taken >= 6.5 * len(label) + 4:
-            parts.append(text(place, height - bottom + 16, label, 11, "middle", "--dim"))
+            anchor = "end" if place + 3.3 * len(label) > WIDTH else "middle"
+            parts.append(text(place if anchor == "middle" else WIDTH, height - bottom + 16, label, 11, anchor, "--dim"))
             taken = place
     ends = []
     for index, (name, points) in enumerate(series.items()):

@@ -2,146 +2,26 @@
 // capacity 1024. One item is one value *delivered*: its push, its pop and every retry of both; `retries_per_op` says
 // how often a full or empty queue sent a thread away, which then yielded.
 
+#include "support/handoff.hpp"
 #include "support/textbook_ring.hpp"
 
 #include <gossip/concurrency/mpmc_queue.hpp>
 
 #include <benchmark/benchmark.h>
 
-#include <cstddef>
-#include <cstdint>
-#include <deque>
-#include <memory>
-#include <mutex>
-#include <optional>
-#include <thread>
-#include <utility>
-
 namespace {
-
-constexpr std::size_t capacity = 1024;
-
-template <std::size_t bytes>
-struct Item {
-    std::uint64_t words[bytes / sizeof(std::uint64_t)] = {};
-};
-
-template <class T>
-class LockedDeque {
-public:
-    explicit LockedDeque(std::size_t most) : most_(most) {}
-
-    bool try_push(T&& value) {
-        const std::lock_guard lock(mutex_);
-        if (values_.size() == most_) {
-            return false;
-        }
-        values_.push_back(std::move(value));
-        return true;
-    }
-
-    std::optional<T> try_pop() {
-        const std::lock_guard lock(mutex_);
-        std::optional<T> value;
-        if (!values_.empty()) {
-            value.emplace(std::move(values_.front()));
-            values_.pop_front();
-        }
-        return value;
-    }
-
-private:
-    std::mutex mutex_;
-    std::deque<T> values_;
-    const std::size_t most_;
-};
-
-template <class Queue>
-std::unique_ptr<Queue> queue;
-
-template <class Queue>
-void make(const benchmark::State&) {
-    queue<Queue> = std::make_unique<Queue>(capacity);
-}
-
-template <class Queue>
-void drop(const benchmark::State&) {
-    queue<Queue>.reset();
-}
-
-/// Even threads produce, odd threads consume, as many iterations each.
-template <template <class> class Queue, class T>
-void handoff(benchmark::State& state) {
-    auto& shared = *queue<Queue<T>>;
-    const bool producer = state.thread_index() % 2 == 0;
-    std::int64_t retries = 0;
-    std::uint64_t number = 0;
-    for (auto _ : state) {
-        if (producer) {
-            T item;
-            item.words[0] = ++number;
-            for (; !shared.try_push(std::move(item)); ++retries) {
-                std::this_thread::yield();
-            }
-        } else {
-            std::optional<T> item;
-            for (; !(item = shared.try_pop()); ++retries) {
-                std::this_thread::yield();
-            }
-            benchmark::DoNotOptimize(item);
-        }
-    }
-    state.SetItemsProcessed(producer ? 0 : state.iterations());
-    state.counters["retries_per_op"] =
-        benchmark::Counter(static_cast<double>(retries), benchmark::Counter::kAvgIterations);
-}
-
-/// One thread, one value in the queue: what the operations themselves cost.
-template <template <class> class Queue, class T>
-void push_pop(benchmark::State& state) {
-    auto& mine = *queue<Queue<T>>;
-    std::uint64_t number = 0;
-    for (auto _ : state) {
-        T item;
-        item.words[0] = ++number;
-        if (!mine.try_push(std::move(item))) {
-            state.SkipWithError("an empty queue refused a value");
-            break;
-        }
-        std::optional<T> popped = mine.try_pop();
-        if (!popped) {
-            state.SkipWithError("a value did not come out");
-            break;
-        }
-        benchmark::DoNotOptimize(popped);
-    }
-    state.SetItemsProcessed(state.iterations());
-}
 
 template <class T>
 using MpmcQueue = gossip::MpmcQueue<T>;
+using handing_off::LockedDeque;
 
 } // namespace
 
-#define GOSSIP_BENCH(Queue, bytes, label)     \
-    BENCHMARK(push_pop<Queue, Item<bytes>>)   \
-        ->Name("push_pop/" label "/" #bytes)  \
-        ->Setup(make<Queue<Item<bytes>>>)     \
-        ->Teardown(drop<Queue<Item<bytes>>>); \
-    BENCHMARK(handoff<Queue, Item<bytes>>)    \
-        ->Name("handoff/" label "/" #bytes)   \
-        ->Setup(make<Queue<Item<bytes>>>)     \
-        ->Teardown(drop<Queue<Item<bytes>>>)  \
-        ->UseRealTime()                       \
-        ->Threads(2)                          \
-        ->Threads(4)                          \
-        ->Threads(8)
-
-GOSSIP_BENCH(MpmcQueue, 48, "mpmc_queue");
-GOSSIP_BENCH(TextbookRing, 48, "textbook_ring");
-GOSSIP_BENCH(LockedDeque, 48, "locked_deque");
-GOSSIP_BENCH(MpmcQueue, 64, "mpmc_queue");
-GOSSIP_BENCH(TextbookRing, 64, "textbook_ring");
-GOSSIP_BENCH(LockedDeque, 64, "locked_deque");
+GOSSIP_QUEUE(MpmcQueue, 48, "mpmc_queue");
+GOSSIP_QUEUE(TextbookRing, 48, "textbook_ring");
+GOSSIP_QUEUE(LockedDeque, 48, "locked_deque");
+GOSSIP_QUEUE(MpmcQueue, 64, "mpmc_queue");
+GOSSIP_QUEUE(TextbookRing, 64, "textbook_ring");
+GOSSIP_QUEUE(LockedDeque, 64, "locked_deque");
 
 BENCHMARK_MAIN();

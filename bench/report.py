@@ -20,8 +20,9 @@ from plots import bars, escape, lines, number  # noqa: E402
 SUBJECTS = (("bus_p50", "µs"), ("p50", "µs"), ("ns", "ns"), ("cpu_us", "µs"), ("bus", "bytes"))
 # A word in a benchmark's name that makes it the baseline of those whose other words are the same.
 BASELINES = ("ring", "locked_bus", "textbook_ring", "locked_deque", "locked_multimap", "hand", "by_hand",
-             "by_hand_locked", "threads", "hiredis_alone", "succeeds", "raw", "scan_by_nlohmann", "bare",
+             "by_hand_locked", "threads", "hiredis_alone", "succeeds", "raw", "scan_by_nlohmann",
              "moodycamel", "moodycamel_tokens", "onetbb", "boost_lockfree", "boost_signals2")
+WRAPPERS = ("retry", "recovery", "timeout", "chain")  # of original_bench: beside its bare processor
 KNOWN = {"name", "run_name", "run_type", "family_index", "per_family_instance_index", "repetitions",
          "repetition_index", "threads", "iterations", "real_time", "cpu_time", "time_unit", "items_per_second",
          "bytes_per_second", "label", "error_occurred", "error_message", "skipped", "skip_message"}
@@ -136,7 +137,7 @@ class Figures:
             same = len(figure.words) == len(other.words) and len(differing) == 1
             if same and fits and differing[0][1] in BASELINES:
                 found.append((differing[0][1], other.median))
-            elif other.words == ["bare"]:
+            elif other.words == ["bare"] and (figure.words[-1] == "middleware" or figure.words[0] in WRAPPERS):
                 found.append(("bare", other.median))
         return found
 
@@ -191,7 +192,7 @@ def compare(against, figure):
 
 def original_of(figure):
     value = figure.counters.get("original_ns")
-    return "original %s: %.1f×" % (number(value, "ns"), figure.speed_beside(value)) if value else ""
+    return "%.2f× original (%s)" % (figure.speed_beside(value), number(value, "ns")) if value else ""
 
 
 def table(result, old=None):
@@ -213,6 +214,7 @@ def table(result, old=None):
     out.append("\nMedians of %d, ± spread. `1.90× ring`: 1.9 times as good as ring in this run." % result["repetitions"])
     for name, what in sorted(result.get("peers", {}).items()):
         out.append("peer %s: %s" % (name, what))
+    out += [busy(result)] if busy(result) else []
     out += ["left out: " + text for text in result.get("left_out", [])]
     out += ["FAILED: " + text for text in result.get("failures", [])]
     return "\n".join(out) + "\n"
@@ -230,8 +232,8 @@ body{margin:0 auto;padding:1rem;max-width:76rem;background:var(--back);color:var
 font:16px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"DejaVu Sans",sans-serif}
 h1{font-size:1.7rem;margin:.5rem 0}h2{font-size:1.3rem;margin:2rem 0 .5rem}h3{font-size:1.05rem;margin:1.5rem 0 .3rem}
 .dim,figcaption{color:var(--dim)}figcaption{font-size:.9rem}
-.plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,26rem),1fr));gap:1rem;align-items:start}
-figure{margin:0;padding:.8rem;border:1px solid var(--line);border-radius:.5rem;background:var(--alt)}
+.plots{columns:24rem;column-gap:1rem}
+figure{margin:0 0 1rem;break-inside:avoid;padding:.8rem;border:1px solid var(--line);border-radius:.5rem;background:var(--alt)}
 figure h3{margin:0}svg{width:100%;height:auto;display:block;font-family:inherit}
 .wide{overflow-x:auto}table{border-collapse:collapse;font-size:.9rem;width:100%}
 th,td{text-align:left;padding:.25rem .6rem;border-bottom:1px solid var(--line);vertical-align:top}
@@ -368,7 +370,7 @@ def program_section(program, figures, against):
                  "<td class=\"n\">%s</td>" % escape(figure.text()),
                  "<td class=\"n\">%.0f %%</td>" % (100 * figure.noise)]
         notes = [note for note in (beside(figures, figure), original_of(figure)) if note]
-        is_base = any(word in BASELINES for word in figure.words)
+        is_base = any(word in BASELINES + ("bare",) for word in figure.words)
         cells.append("<td>%s</td>" % escape("; ".join(notes) or ("is a baseline" if is_base else "")))
         if allocating:
             many = figure.allocations()
@@ -379,6 +381,14 @@ def program_section(program, figures, against):
             cells.append("<td%s>%s</td>" % (" class=\"bad\"" if text.endswith("SLOWER") else "", escape(text)))
         out.append("<tr>%s</tr>" % "".join(cells))
     return "\n".join(out) + "\n</tbody></table></div>\n"
+
+
+def busy(result):
+    """A warning, if the machine had other things to do."""
+    load = result["machine"].get("load before", "").split()
+    if load and float(load[0]) > 0.25 * max(1, int(result["machine"].get("processors") or 1)):
+        return "The machine was busy before this run began (load %s): none of these figures should be quoted." % load[0]
+    return ""
 
 
 def html(result, old=None):
@@ -397,6 +407,8 @@ def html(result, old=None):
            "others use, too, trust the ratios more than the figures. To repeat it: <code>bench/run</code></p>",
            "<dl>%s</dl>" % "".join("<dt>%s</dt><dd>%s</dd>" % (escape(key), escape(value))
                                    for key, value in machine.items())]
+    if busy(result):
+        out.append("<p class=\"bad\">%s</p>" % escape(busy(result)))
     for text in result.get("failures", []):
         out.append("<p class=\"bad\">Failed: %s</p>" % escape(text))
     for text in result.get("left_out", []):

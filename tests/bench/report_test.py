@@ -93,7 +93,7 @@ class Report(unittest.TestCase):
 
         self.assertRegex(table, r"bus/buffer:1024/publishers:1/workers:1/subscribers:1 +41\.0 M/s ± +4 % +20\.50× locked_bus")
         self.assertRegex(table, r"retry/middleware +5\.00 ns .*0\.40× bare")
-        self.assertRegex(table, r"subscribe/gossip .*original 355 ns: 5\.0×; 0 allocations")
+        self.assertRegex(table, r"subscribe/gossip .*5\.00× original \(355 ns\); 0 allocations")
         self.assertIn("left out: redis", table)
         self.assertNotIn("broken/middleware", table)
 
@@ -123,6 +123,14 @@ class Report(unittest.TestCase):
 
         self.assertRegex(slower, r"bus/.*was 81\.0 M/s, now 0\.51× .*: SLOWER")
         self.assertRegex(same, r"bus/.*now 1\.01× .*: same, within noise")
+
+    def test_figures_from_a_busy_machine_are_marked(self):
+        crowded = result()
+        crowded["machine"]["load before"] = "7.50 1.00 1.00"
+
+        self.assertIn("The machine was busy", self.report(crowded))
+        self.assertIn("The machine was busy", self.read("page.html"))
+        self.assertNotIn("The machine was busy", self.report(result()))
 
     def test_no_figures_make_a_page_too(self):
         empty = result()
