@@ -51,14 +51,15 @@ inline bool Engine::work(unsigned worker) {
     Seat& seat = *me.seat;
     seat.thread.store(this_thread(), std::memory_order_relaxed); // relaxed: a run shows it with `current`
     FrameScope scope(this, seat);
+    // Before anything is taken: what is in nobody's inbox any more, and has not begun, is in the hands of who is shown.
+    const auto show = [&seat] {
+        seat.current.store(&seat, std::memory_order_release); // [running] drain and shutdown see that
+    };
+    show();
     if (timers_.next_due() != TimerList::never) [[unlikely]] {
         serve_timers();
     }
     if (inbox_.attention() != 0) [[unlikely]] {
-        if (pumped_) {
-            seat.current.store(&seat,
-                               std::memory_order_release); // [running] drain sees that something may be in our hands
-        }
         const bool worked = work_attentively(worker, scope.frame());
         seat.current.store(nullptr, std::memory_order_release); // [running] all have returned
         return worked;
@@ -69,9 +70,7 @@ inline bool Engine::work(unsigned worker) {
     std::uint32_t done = 0;
     while (done < most && (done == 0 || inbox_.attention() == 0)) {
         TakenEvent event;
-        if (pumped_) [[unlikely]] {
-            seat.current.store(&seat, std::memory_order_release); // [running] as above
-        }
+        show();
         if (!inbox_.take_plain(worker, most - done, event) && (done != 0 || !inbox_.steal(worker, event))) {
             break;
         }
@@ -84,9 +83,7 @@ inline bool Engine::work(unsigned worker) {
         }
         run_event(seat, scope.frame(), *event, Kind::event);
     }
-    if (pumped_) [[unlikely]] {
-        seat.current.store(nullptr, std::memory_order_release); // [running] all have returned
-    }
+    seat.current.store(nullptr, std::memory_order_release); // [running] all have returned
     if (done == 0) {
         rest();
         return false;

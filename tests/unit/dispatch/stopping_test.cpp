@@ -12,6 +12,7 @@
 #include <ctime>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <stop_token>
 #include <string>
 #include <thread>
@@ -410,6 +411,23 @@ TEST_CASE("a publish_sync that races with shutdown has ended when shutdown retur
         late += calls != calls_at_return || report.handled != calls ? 1 : 0;
     }
     CHECK(late == 0);
+}
+
+TEST_CASE("at shutdown batches run when the inbox is empty and no worker has an event in its hands", "[stopping]") {
+    for (int round = 0; round < 200; ++round) {
+        std::vector<std::size_t> sizes;
+        gossip::EventBus bus{gossip::Config{.workers = 4}};
+        auto s = bus.subscribe(number, gossip::batch<int>({.size = 10, .period = 1h}, [&](std::span<const int> items) {
+                                   sizes.push_back(items.size());
+                               }));
+        for (int i = 0; i < 25; ++i) {
+            bus.publish(number, i);
+        }
+        const auto report = bus.shutdown();
+
+        REQUIRE(report.handled == 25);
+        REQUIRE(sizes == std::vector<std::size_t>{10, 10, 5});
+    }
 }
 
 TEST_CASE("redeliveries that wait at shutdown are dead-lettered, their keys released", "[stopping]") {
