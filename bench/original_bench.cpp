@@ -1,8 +1,8 @@
 // What do the operations cost that the original's own suite measures? The suite of the Go library of this name, shape
 // by shape, each beside what that suite said when it ran on a machine of this kind (`original_ns`; not of this run).
 //
-// The suite counts calls, and most of its publishes are refused by a full buffer. `calls` counts like that: an iteration
-// is one publish into a buffer of 1,024 that refuses when it is full, whatever came of it; `refused` is the part that
+// The suite counts calls, and most of its publishes are refused by a full buffer. `calls` counts so: an iteration is
+// one publish into a buffer of 1,024 that refuses when it is full, whatever came of it; `refused` is the part that
 // was. In `delivered` an iteration is one event accepted and handled: publish waits when the buffer is full, and the
 // time ends when the last event is handled; beside it a bus of a mutex, two condition variables and a deque. The bus's
 // counters must add up to what was published, or the run fails.
