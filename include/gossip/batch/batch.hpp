@@ -26,7 +26,7 @@ namespace detail {
 
 /// Tells the run that `host` belongs to that its event goes to this collector.
 [[nodiscard]] inline Result collect_in(ContextHost* host, const std::shared_ptr<BatchCollector>& collector) {
-    Run* const run = host == nullptr ? nullptr : host->run();
+    Run* const run = host == nullptr ? nullptr : host->bus_run();
     if (run == nullptr) [[unlikely]] {
         return ProcessingError{"a batch collects what a bus gives to its processor: not outside of one, not on a "
                                "helper's thread, not inside of another batch"};

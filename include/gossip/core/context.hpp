@@ -33,7 +33,7 @@ public:
     [[nodiscard]] virtual bool stop_requested() const noexcept = 0;
     [[nodiscard]] virtual Clock* clock() const noexcept = 0; // null: the operating system's
     /// The event's run on a bus that may be collected by a batch; null for every other host.
-    [[nodiscard]] virtual Run* run() noexcept { return nullptr; }
+    [[nodiscard]] virtual Run* bus_run() noexcept { return nullptr; }
     /// Who waits for the threads that a processor makes for itself; null: nobody.
     [[nodiscard]] virtual std::shared_ptr<HelperThreads> helpers() const noexcept { return nullptr; }
 

@@ -28,7 +28,7 @@ public:
         }
         return make_deferral(true);
     }
-    [[nodiscard]] Run* run() noexcept override { return subscriber_ == nullptr ? nullptr : this; }
+    [[nodiscard]] Run* bus_run() noexcept override { return subscriber_ == nullptr ? nullptr : this; }
     // Below, where the engine is known.
     [[nodiscard]] inline std::shared_ptr<void> stop_at(std::int64_t due_ns, std::stop_source source) override;
     [[nodiscard]] inline std::stop_token stop_token() const override;
