@@ -2,6 +2,7 @@
 #pragma once
 
 #include <gossip/core/event.hpp>
+#include <gossip/core/event_access.hpp>
 #include <gossip/dispatch/collector.hpp>
 
 #include <atomic>
@@ -67,7 +68,8 @@ public:
     /// What `await` has seen.
     struct Contents {
         std::size_t letters = 0;
-        int attempt = 1; // the highest
+        int attempt = 1;    // the highest
+        bool simple = true; // no letters, no shares, and no event that its end or its destructor have to do with
     };
     /// Returns once every claimed place is filled. Nothing fails or waits between claim and put.
     [[nodiscard]] Contents await() const noexcept {
@@ -79,6 +81,8 @@ public:
             }
             contents.letters += slot.kind == Kind::letter ? 1 : 0;
             contents.attempt = slot.attempt > contents.attempt ? slot.attempt : contents.attempt;
+            contents.simple = contents.simple && slot.part == nullptr && slot.kind != Kind::letter &&
+                              EventAccess::is_plain(events_[i]);
         }
         return contents;
     }
@@ -112,8 +116,9 @@ public:
         buffer.swap(other.buffer);
     }
 
-    void clear() noexcept {
-        for (std::size_t i = 0; i < size_; ++i) {
+    /// `simple`: as `await` has seen it.
+    void clear(bool simple = false) noexcept {
+        for (std::size_t i = 0; i < size_ && !simple; ++i) {
             events_[i].~Event();
         }
         size_ = 0;

@@ -41,13 +41,13 @@ public:
     BatchCollector(const BatchOptions& options, std::unique_ptr<BatchCallable> callable, MakeBuffer make_buffer)
         : options_(options), make_buffer_(make_buffer), callable_(std::move(callable)), store_(options) {}
 
-    Added add(Seat& seat, Event& event, const Mark& mark) override {
+    void add(Seat& seat, Event& event, const Mark& mark, Added& added) override {
         std::unique_ptr<BatchChunk> spare; // made without the lock
         Lock lock(lock_);
         BatchGroup* group = nullptr;
         for (;;) {
             if (closed_) {
-                return {};
+                return;
             }
             group = &store_.group_of(event);
             if (store_.is_full(*group) && batch_runs_here == 0 && !engine().giving_up()) [[unlikely]] {
@@ -66,15 +66,15 @@ public:
         }
         BatchChunk& chunk = *group->open;
         const std::size_t place = chunk.claim();
-        Added added{true};
         if (place == 0 && options_.period.count() != 0 && options_.size != 1) {
-            added = {true, true, &chunk, chunk.serial};
+            added.first_of = &chunk;
+            added.serial = chunk.serial;
         }
         store_.added(*group);
-        added.more = added.more || store_.can_run();
+        added.more = place == 0 || store_.can_run();
         lock.unlock();
         chunk.put(place, event, mark);
-        return added;
+        added.taken = true;
     }
 
     void proceed(Seat& seat, const Added& added) noexcept override {
@@ -232,6 +232,7 @@ private:
         BatchChunk& chunk = *group.open;
         chunk.growing = true;
         ++growing_;
+        store_.list(group); // nobody runs it meanwhile, though it may be due already
         lock.unlock();
         std::unique_ptr<BatchChunk> other;
         const Result made = guard([&] { other = make_chunk(chunk.room() * 2); });
@@ -334,8 +335,7 @@ private:
             if (options_.concurrency > 1) {
                 call_for_help();
             }
-            run_one(seat, *chunk);
-            chunk = put_away(*chunk, 1);
+            chunk = run_one(seat, *chunk);
         }
         --batch_runs_here;
         bool abandoned = false;
@@ -354,22 +354,24 @@ private:
     }
     [[nodiscard]] BatchChunk* next_run() noexcept { return engine().giving_up() ? nullptr : store_.begin_run(); }
 
-    void run_one(Seat& seat, BatchChunk& chunk) noexcept {
+    /// Runs one chunk; returns the next.
+    BatchChunk* run_one(Seat& seat, BatchChunk& chunk) noexcept {
         const BatchChunk::Contents contents = chunk.await();
         const auto letters = static_cast<std::uint32_t>(contents.letters);
         const auto events = static_cast<std::uint32_t>(chunk.size()) - letters;
         Frame& frame = *innermost;
         frame.letters += letters;
         frame.events += events;
-        callable_->run(engine(), seat, subscriber(), chunk, contents.attempt);
+        callable_->run(engine(), seat, subscriber(), chunk, contents);
         frame.letters -= letters;
         frame.events -= events;
+        return put_away(chunk, 1, contents.simple);
     }
 
     /// After a run, or none: the next one, if it was one.
-    BatchChunk* put_away(BatchChunk& chunk, std::size_t runs) noexcept {
+    BatchChunk* put_away(BatchChunk& chunk, std::size_t runs, bool simple = false) noexcept {
         const std::size_t count = chunk.size();
-        chunk.clear();
+        chunk.clear(simple);
         BatchChunk* next = nullptr;
         {
             const Lock lock(lock_);

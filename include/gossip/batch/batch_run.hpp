@@ -39,8 +39,9 @@ public:
     BatchCallable& operator=(const BatchCallable&) = delete;
     virtual ~BatchCallable() = default;
 
-    /// Runs what is in the chunk, and ends each event. `attempt` is the highest of theirs.
-    virtual void run(Engine& engine, Seat& seat, Subscriber& subscriber, BatchChunk& chunk, int attempt) noexcept = 0;
+    /// Runs what is in the chunk, and ends each event.
+    virtual void run(Engine& engine, Seat& seat, Subscriber& subscriber, BatchChunk& chunk,
+                     const BatchChunk::Contents& contents) noexcept = 0;
 };
 
 /// The data of a chunk's events, side by side for a std::span<const T>.
@@ -102,10 +103,12 @@ class BatchRunner final : public BatchCallable {
 public:
     BatchRunner(const BatchOptions& options, F f) : options_(options), f_(std::move(f)) {}
 
-    void run(Engine& engine, Seat& seat, Subscriber& subscriber, BatchChunk& chunk, int attempt) noexcept override {
+    void run(Engine& engine, Seat& seat, Subscriber& subscriber, BatchChunk& chunk,
+             const BatchChunk::Contents& contents) noexcept override {
         Run host(engine, seat, chunk.event(0), Kind::event);
-        Context context(host, attempt);
-        Job{engine, seat, subscriber, chunk, context, options_, f_}.run(0, chunk.size(), options_.attempts);
+        Context context(host, contents.attempt);
+        Job{engine, seat, subscriber, chunk, context, options_, f_, contents.simple}.run(0, chunk.size(),
+                                                                                         options_.attempts);
     }
 
     /// What a chunk of that many events needs for its runs; null: nothing.
@@ -127,6 +130,7 @@ private:
         Context& context;
         const BatchOptions& options;
         F& f;
+        const bool simple;
 
         /// Calls for that part of the chunk until each of its events has had its end.
         void run(std::size_t first, std::size_t count, int attempts) noexcept {
@@ -245,8 +249,8 @@ private:
         static constexpr bool answers_with_context = std::invocable<F&, Context&, Span>;
 
         void succeed(std::size_t first, std::size_t count) noexcept {
-            std::uint64_t handled = 0;
-            for (std::size_t i = first; i < first + count; ++i) {
+            std::uint64_t handled = simple ? count : 0;
+            for (std::size_t i = first; i < first + count && !simple; ++i) {
                 const Collector::Mark mark = chunk.mark(i);
                 if (mark.part == nullptr && mark.kind != Kind::letter) [[likely]] {
                     Engine::settle_receipt(chunk.event(i), Ending::handled, nullptr);

@@ -35,7 +35,7 @@ public:
         Kind kind = Kind::event;
     };
 
-    /// What has become of an event that was to be added.
+    /// What has become of an event that was to be added; as it is made, nothing.
     struct Added {
         bool taken = false; // no: the collector is closed, and the event untouched
         bool more = false;  // `proceed` has to be called, as soon as the event's end is the collector's affair
@@ -44,7 +44,7 @@ public:
     };
     /// Moves from the event and adds it. The seat shows no processor. Waits while there is no room, or runs something
     /// to make some. Where this throws std::bad_alloc the event is untouched.
-    [[nodiscard]] virtual Added add(Seat& seat, Event& event, const Mark& mark) = 0;
+    virtual void add(Seat& seat, Event& event, const Mark& mark, Added& added) = 0;
     /// Sets the time, and runs what has to be run.
     virtual void proceed(Seat& seat, const Added& added) noexcept = 0;
 

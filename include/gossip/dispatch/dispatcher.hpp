@@ -174,18 +174,11 @@ inline void Engine::finish(Run& run, SyncOutcome* outcome) noexcept {
 inline void Engine::finish_collected(Run& run) noexcept {
     Collecting& to = run.collecting_;
     Seat& seat = run.seat_;
-    std::optional<Event> key;
-    if (run.kind_ == Kind::event && run.event_.has_key()) {
-        // Shares the data, which is boxed, so that this throws nothing; keeps the key.
-        static_cast<void>(succeeds([&] { key.emplace(run.event_); }));
-    }
     seat.current.store(&seat, std::memory_order_release); // [running] all have returned; the event has not ended
     tell_enders();
-    const Result added = collect(seat, to, run.event_, {nullptr, run.attempt_, run.kind_});
-    if (key) {
-        let_go_of_key(*key);
-        key.reset();
-    }
+    const Result added = run.kind_ == Kind::event && run.event_.has_key()
+                             ? collect_keyed(seat, run)
+                             : collect(seat, to, run.event_, {nullptr, run.attempt_, run.kind_});
     if (to.added.taken) {
         if (to.added.more) {
             proceed(seat, to, run.kind_);
@@ -200,9 +193,20 @@ inline void Engine::finish_collected(Run& run) noexcept {
     }
 }
 
+/// The event lets its key go when it has been collected.
+inline Result Engine::collect_keyed(Seat& seat, Run& run) noexcept {
+    std::optional<Event> key; // shares the data, which is boxed, so that the copy throws nothing; keeps the key
+    static_cast<void>(succeeds([&] { key.emplace(run.event_); }));
+    Result added = collect(seat, run.collecting_, run.event_, {nullptr, run.attempt_, run.kind_});
+    if (key) {
+        let_go_of_key(*key);
+    }
+    return added;
+}
+
 /// Gives the event to a batch.
 inline Result Engine::collect(Seat& seat, Collecting& to, Event& event, const Collector::Mark& mark) noexcept {
-    return guard([&] { to.added = to.collector->add(seat, event, mark); });
+    return guard([&] { to.collector->add(seat, event, mark, to.added); });
 }
 /// Does what is left to do after that, perhaps a run. What was collected is the batch's, not this run's any more.
 inline void Engine::proceed(Seat& seat, const Collecting& to, Kind kind) noexcept {

@@ -1,0 +1,6 @@
+#include <gossip/batch/batch.hpp>
+
+#include <memory>
+
+using Unique = std::unique_ptr<int>;
+auto bound = gossip::bind_processor<Unique>(gossip::batch<Unique>({.size = 2}, [](std::span<const gossip::Event>) {}));
