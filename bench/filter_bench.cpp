@@ -8,8 +8,10 @@
 
 #include <benchmark/benchmark.h>
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string_view>
 #include <vector>
 
@@ -70,7 +72,15 @@ void where_hand(benchmark::State& state) {
 void where_filter(benchmark::State& state) {
     ask(state, filter::where<Payment>([](const Payment& p) { return p.amount > 100; }));
 }
+void type_hand(benchmark::State& state) {
+    ask(state, [](const Event& event) { return event.type() == paid.type(); });
+}
 void type_filter(benchmark::State& state) { ask(state, filter::type(paid)); }
+void every_nth_hand(benchmark::State& state) {
+    ask(state, [seen = std::make_shared<std::atomic<std::uint64_t>>(0)](const Event&) {
+        return seen->fetch_add(1, std::memory_order_relaxed) % 10 == 9; // relaxed: a count
+    });
+}
 void every_nth_filter(benchmark::State& state) { ask(state, filter::every_nth(10)); }
 
 BENCHMARK(metadata_hand)->Name("metadata/hand");
@@ -79,7 +89,9 @@ BENCHMARK(and_hand)->Name("and_of_two/hand");
 BENCHMARK(and_filter)->Name("and_of_two/filter");
 BENCHMARK(where_hand)->Name("where/hand");
 BENCHMARK(where_filter)->Name("where/filter");
+BENCHMARK(type_hand)->Name("type/hand");
 BENCHMARK(type_filter)->Name("type/filter");
+BENCHMARK(every_nth_hand)->Name("every_nth/hand");
 BENCHMARK(every_nth_filter)->Name("every_nth/filter");
 
 } // namespace

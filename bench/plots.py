@@ -3,7 +3,7 @@
 import html
 import math
 
-WIDTH = 400
+WIDTH = 360
 COLOURS = 6
 
 
@@ -63,7 +63,7 @@ def bars(title, groups, caption, unit=None, log=False, one_colour=False):
     everything = [row[1] for _, rows in kept for row in rows]
     most = max(everything) or 1
     least = min([value for value in everything if value > 0] or [most])
-    left = min(150, max(70, 6.6 * max(map(len, names)) + 8))
+    left = min(150, max(60, 6.2 * max(map(len, names)) + 8))
     span = WIDTH - left - 68
 
     def length(value):

@@ -211,7 +211,8 @@ def table(result, old=None):
             notes.append(compare(against, figure))
             out.append("  %-*s  %12s ±%3.0f %%  %s" % (width, figure.name, figure.text(), 100 * figure.noise,
                                                      "; ".join(note for note in notes if note)))
-    out.append("\nMedians of %d, ± spread. `1.90× ring`: 1.9 times as good as ring in this run." % result["repetitions"])
+    out.append("\nMedians of %d, ± spread. `1.90× ring`: 1.9 times as good as ring in this run." %
+               result["repetitions"])
     for name, what in sorted(result.get("peers", {}).items()):
         out.append("peer %s: %s" % (name, what))
     out += [busy(result)] if busy(result) else []
@@ -233,7 +234,8 @@ font:16px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"DejaVu Sans",sans-serif
 h1{font-size:1.7rem;margin:.5rem 0}h2{font-size:1.3rem;margin:2rem 0 .5rem}h3{font-size:1.05rem;margin:1.5rem 0 .3rem}
 .dim,figcaption{color:var(--dim)}figcaption{font-size:.9rem}
 .plots{columns:24rem;column-gap:1rem}
-figure{margin:0 0 1rem;break-inside:avoid;padding:.8rem;border:1px solid var(--line);border-radius:.5rem;background:var(--alt)}
+figure{margin:0 0 1rem;break-inside:avoid;padding:.8rem;border:1px solid var(--line);border-radius:.5rem;
+background:var(--alt)}
 figure h3{margin:0}svg{width:100%;height:auto;display:block;font-family:inherit}
 .wide{overflow-x:auto}table{border-collapse:collapse;font-size:.9rem;width:100%}
 th,td{text-align:left;padding:.25rem .6rem;border-bottom:1px solid var(--line);vertical-align:top}
@@ -262,8 +264,8 @@ def throughput_plots(figures):
                                              subscribers=1)) for name in ("bus", "ring", "locked_bus")]
                 groups.append(("%s, %s" % (count("publisher", publishers), count("worker", workers)), found))
         yield bars("Delivered by publishers × workers, buffer %s" % format(buffer, ","), groups,
-                   "Events per second from publish to the processor's return, one subscriber, 48 bytes. More is better. "
-                   "ring: a bare textbook queue; locked_bus: mutex, condition variables, deque.")
+                   "Events per second from publish to the processor's return, one subscriber, 48 bytes. More is "
+                   "better. ring: a bare textbook queue; locked_bus: mutex, condition variables, deque.")
 
 
 def latency_plots(figures):
@@ -278,7 +280,7 @@ def latency_plots(figures):
     for name in ("bus", "ring"):
         figure = figures.find("latency", "spinning", name)
         if figure:
-            groups.append(("spinning " + name, [("p50", figure.counters.get("p50")), ("p99", figure.counters.get("p99"))]))
+            groups.append(("spinning " + name, [(part, figure.counters.get(part)) for part in ("p50", "p99")]))
     yield bars("Latency from an idle bus, percentiles", groups,
                "From publish to the processor's first instruction; logarithmic. Less is better.", unit="µs", log=True)
 
@@ -291,8 +293,8 @@ def provider_plots(figures):
         groups.append((words, [(name.replace("_codec", " codec").replace("_", " "), figures.find("redis", mode, name))
                                for name in ("hiredis_alone", "raw_codec", "fast_codec", "default_codec")]))
     if any(figure for _, found in groups[1:] for _, figure in found):
-        yield bars("Providers", groups, "Events per second, handled; logarithmic. More is better. The server has to share "
-                   "the machine's processors. hiredis alone: the client library without a bus.", log=True)
+        yield bars("Providers", groups, "Events per second, handled; logarithmic. More is better. The server has to "
+                   "share the machine's processors. hiredis alone: the client library without a bus.", log=True)
 
 
 def combinator_plots(figures):
@@ -301,19 +303,20 @@ def combinator_plots(figures):
     if bare:
         found = [(" ".join(figure.words[:-1]).replace("_", " "), max(0.0, figure.median - bare.median))
                  for figure in figures.of("middleware") if figure.words[-1] == "middleware"]
-        groups.append(("middleware, beyond the bare processor's %s" % bare.text(), sorted(found, key=lambda pair: pair[1])))
+        groups.append(("middleware, beyond the bare processor's %s" % bare.text(),
+                       sorted(found, key=lambda pair: pair[1])))
     found = [(" ".join(figure.words[:-1]).replace("_", " "), figure.median) for figure in figures.of("filter")
              if figure.words[-1] == "filter"]
     groups.append(("filters, one question", sorted(found, key=lambda pair: pair[1])))
-    yield bars("Cost of each combinator", groups, "Nanoseconds for each event that succeeds. Less is better.", unit="ns",
-               one_colour=True)
+    yield bars("Cost of each combinator", groups, "Nanoseconds for each event that succeeds. Less is better.",
+               unit="ns", one_colour=True)
 
 
 def scaling_plots(figures):
     for key, title, caption in (
             ("subscribers", "Scaling with subscribers", "Events per second, each handled by every subscriber."),
-            ("payload", "Scaling with the size of the data", "Events per second by bytes of data; beyond 64 bytes an event "
-             "is one allocation."),
+            ("payload", "Scaling with the size of the data", "Events per second by bytes of data; beyond 64 bytes an "
+             "event is one allocation."),
             ("batch", "Scaling with the batch's size", "Events per second through a batch of that size."),
     ):
         series = {}
@@ -334,7 +337,7 @@ def queue_plots(figures):
                 groups.setdefault((program, threads), []).append((figure.words[1].replace("_", " "), figure))
         if groups:
             break
-    yield bars("Queues", [("%d producers, %d consumers" % (threads // 2, threads // 2), found)
+    yield bars("Queues", [("%s, %s" % (count("producer", threads // 2), count("consumer", threads // 2)), found)
                           for (_, threads), found in sorted(groups.items())],
                "Values of 64 bytes handed over per second, capacity 1,024. More is better.")
     found = {}
@@ -346,10 +349,14 @@ def queue_plots(figures):
 
 
 def original_plots(figures):
-    groups = [(figure.name, [("gossip", figure.median), ("original", figure.counters["original_ns"])])
-              for figure in figures.of("original") if figure.counters.get("original_ns")]
-    yield bars("Beside the Go original", groups, "Nanoseconds an iteration; logarithmic. Less is better. The original's "
-               "figures are from a machine of the same kind, not from this run; what is counted differs, see the table.",
+    groups = []
+    for program, prefix in (("original", ""), ("original_redis", "Redis: ")):
+        for figure in figures.of(program):
+            original = figure.counters.get("original_ns")
+            if original:
+                groups.append((prefix + figure.name, [("gossip", figure.median), ("original", original)]))
+    yield bars("Beside the Go original", groups, "Nanoseconds an iteration; logarithmic. Less is better. The original "
+               "ran on a machine of the same kind, not in this run; what is counted differs, see the table.",
                unit="ns", log=True)
 
 
@@ -403,8 +410,8 @@ def html(result, old=None):
     out = ["<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
            "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>gossip, measured</title>\n"
            "<style>%s</style>\n</head>\n<body>\n<main>\n<h1>gossip, measured</h1>" % STYLE,
-           "<p>Medians of one run. Every figure stands beside a baseline that ran in the same minutes; on a machine that "
-           "others use, too, trust the ratios more than the figures. To repeat it: <code>bench/run</code></p>",
+           "<p>Medians of one run. Every figure stands beside a baseline that ran in the same minutes; on a machine "
+           "that others use, too, trust the ratios more than the figures. To repeat it: <code>bench/run</code></p>",
            "<dl>%s</dl>" % "".join("<dt>%s</dt><dd>%s</dd>" % (escape(key), escape(value))
                                    for key, value in machine.items())]
     if busy(result):
@@ -416,9 +423,11 @@ def html(result, old=None):
     plots = [plot for make in (throughput_plots, latency_plots, provider_plots, combinator_plots, scaling_plots,
                                queue_plots, original_plots) for plot in make(figures) if plot]
     if plots:
-        out.append("<h2>Plots</h2>\n<div class=\"plots\">%s</div>" % "\n".join(plots))
-    out.append("<h2>All figures</h2>\n<p class=\"dim\">± is the spread of the repetitions: 1.48 times the median distance "
-               "from the median. <code>others</code>: processors that the rest of the machine kept busy meanwhile.</p>")
+        out.append("<h2>Plots</h2>\n<p class=\"dim\">Bars are medians; the thin line reaches from the least to "
+                   "the most of the repetitions.</p>\n<div class=\"plots\">%s</div>" % "\n".join(plots))
+    out.append("<h2>All figures</h2>\n<p class=\"dim\">± is the spread of the repetitions: 1.48 times the median "
+               "distance from the median. <code>others</code>: processors that the rest of the machine kept busy "
+               "meanwhile.</p>")
     out += [program_section(program, figures, against) for program in result["programs"]]
     out.append("</main>\n</body>\n</html>\n")
     return "\n".join(out)
@@ -446,7 +455,8 @@ def readme_section(result):
                 count("publisher", publishers), count("worker", workers), *(figure.text() for figure in found)))
     for words, setting, title in ((("publish",), {"buffer": 1024}, "`publish`"),):
         found = [figures.find("publish", *words, "bus", workers=0, **setting),
-                 figures.find("publish", *words, "locked_bus", **setting), figures.find("publish", *words, "ring", **setting)]
+                 figures.find("publish", *words, "locked_bus", **setting),
+                 figures.find("publish", *words, "ring", **setting)]
         if all(found):
             rows.append("| %s | %s | %s | %s |" % (title, *(figure.text() for figure in found)))
     latency = figures.find("latency", "sleeping", workers=1)
@@ -455,18 +465,19 @@ def readme_section(result):
         rows.append("| idle to processor, p50 / p99 | %s / %s µs | %s / %s µs | |" % tuple(
             number(get(key, 0), "") for key in ("bus_p50", "bus_p99", "locked_p50", "locked_p99")))
     if rows:
-        out += ["| one process | gossip | mutex, condition variables, deque | a bare ring |", "| --- | --- | --- | --- |",
-                *rows, ""]
+        out += ["| one process | gossip | mutex, condition variables, deque | a bare ring |",
+                "| --- | --- | --- | --- |", *rows, ""]
     rows = []
     for mode, title in (("pub_sub", "Pub/Sub"), ("streams", "Streams, acknowledged")):
-        found = [figures.find("redis", mode, name) for name in ("default_codec", "fast_codec", "raw_codec", "hiredis_alone")]
+        found = [figures.find("redis", mode, name)
+                 for name in ("default_codec", "fast_codec", "raw_codec", "hiredis_alone")]
         if all(found):
             rows.append("| %s | %s |" % (title, " | ".join(figure.text() for figure in found)))
     if rows:
         out += ["| through Redis | default codec | fast codec | raw codec | hiredis alone |",
                 "| --- | --- | --- | --- | --- |", *rows, ""]
-    out += ["To repeat it: `bench/run` measures all and writes `build/bench/report.html`; `bench/run --readme` rewrites this "
-            "section.", "`bench/run --against build/bench/report.json` tells what a change has changed, beside the noise."]
+    out += ["To repeat it: `bench/run` measures all and writes `build/bench/report.html`, `bench/run --readme`",
+            "rewrites this section, and `bench/run --against build/bench/report.json` tells what has changed, beside the noise."]
     return "\n".join(out)
 
 

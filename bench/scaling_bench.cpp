@@ -112,7 +112,7 @@ using Small = Bytes<48>;
 
 void subscribers_bus(benchmark::State& state) {
     const auto count = static_cast<std::uint64_t>(state.range(0));
-    const std::uint64_t events = 4'000'000 / (count + 9);
+    const std::uint64_t events = 10'000'000 / (count + 9);
     run(state, events, events * count, through_bus<Small>([count](gossip::EventBus<>& bus) {
             std::vector<gossip::Subscription> subscriptions;
             for (std::uint64_t i = 0; i < count; ++i) {
@@ -124,7 +124,7 @@ void subscribers_bus(benchmark::State& state) {
 
 void subscribers_locked_bus(benchmark::State& state) {
     const auto count = static_cast<std::uint64_t>(state.range(0));
-    const std::uint64_t events = 1'000'000 / (count + 9);
+    const std::uint64_t events = 2'000'000 / (count + 9);
     run(state, events, events * count, through_locked_bus<Small>([count](LockedBus<Small>& bus) {
             for (std::uint64_t i = 0; i < count; ++i) {
                 bus.subscribe(process<Small>);
@@ -134,7 +134,7 @@ void subscribers_locked_bus(benchmark::State& state) {
 
 template <std::size_t size>
 void payload_bus(benchmark::State& state) {
-    constexpr std::uint64_t events = size > 1024 ? 50'000 : 200'000;
+    constexpr std::uint64_t events = size > 1024 ? 100'000 : 1'000'000;
     run(state, events, events, through_bus<Bytes<size>>([](gossip::EventBus<>& bus) {
             return bus.subscribe(topic<Bytes<size>>, process<Bytes<size>>);
         }));
@@ -142,7 +142,7 @@ void payload_bus(benchmark::State& state) {
 
 template <std::size_t size>
 void payload_locked_bus(benchmark::State& state) {
-    constexpr std::uint64_t events = 50'000;
+    constexpr std::uint64_t events = 200'000;
     run(state, events, events,
         through_locked_bus<Bytes<size>>([](LockedBus<Bytes<size>>& bus) { bus.subscribe(process<Bytes<size>>); }));
 }
@@ -155,7 +155,7 @@ void note_all(std::span<const Small> items) {
 
 void batch_bus(benchmark::State& state) {
     const auto size = static_cast<std::size_t>(state.range(0));
-    constexpr std::uint64_t events = 200'000;
+    constexpr std::uint64_t events = 1'000'000;
     run(state, events, events, through_bus<Small>([size](gossip::EventBus<>& bus) {
             return bus.subscribe(topic<Small>, gossip::batch<Small>({.size = size, .period = 1h}, note_all));
         }));
@@ -163,7 +163,7 @@ void batch_bus(benchmark::State& state) {
 
 void batch_locked_bus(benchmark::State& state) {
     const auto size = static_cast<std::size_t>(state.range(0));
-    constexpr std::uint64_t events = 50'000; // a multiple of every size
+    constexpr std::uint64_t events = 200'000; // a multiple of every size
     std::mutex mutex;
     std::vector<Small> collected;
     run(state, events, events, through_locked_bus<Small>([&](LockedBus<Small>& bus) {
