@@ -6,6 +6,8 @@
 #include <gossip/dispatch/wait_graph.hpp>
 
 #include <chrono>
+#include <condition_variable>
+#include <mutex>
 
 namespace gossip::detail {
 
@@ -16,20 +18,42 @@ class TurnTask final : public Task {
 public:
     explicit TurnTask(Settlement::Part& part) noexcept : part_(part) {}
     void run(Engine& engine, Seat& seat) noexcept override {
-        arrive();
-        engine.run_part(seat, part_, true);
+        if (has_turn() || gets_another()) {
+            engine.run_part(seat, part_, true);
+        }
     }
     void give_up(Engine& engine, Seat& seat) noexcept override {
-        arrive();
+        const bool turn = has_turn();
         const Ref<Subscriber> subscriber = part_.subscriber;
         part_.home->settle(seat, part_, errors::abandoned);
-        engine.hand_on(*subscriber);
+        if (turn) {
+            engine.hand_on(*subscriber);
+        }
     }
 
 private:
-    void arrive() noexcept {
-        const std::lock_guard lock(part_.subscriber->limit->mutex);
-        part_.subscriber->limit->change_under_way(-1);
+    /// The turn is no longer under way; false if somebody could not wait for its arrival, and has taken it.
+    [[nodiscard]] bool has_turn() noexcept {
+        ConcurrencyLimit& limit = *part_.subscriber->limit;
+        const std::lock_guard lock(limit.mutex);
+        if (limit.taken_over != 0) {
+            --limit.taken_over;
+            return false;
+        }
+        limit.change_under_way(-1);
+        return true;
+    }
+    /// Or gets in line again, before all others.
+    [[nodiscard]] bool gets_another() noexcept {
+        Subscriber& subscriber = *part_.subscriber;
+        ConcurrencyLimit& limit = *subscriber.limit;
+        const std::lock_guard lock(limit.mutex);
+        if (limit.running >= subscriber.options.max_concurrency &&
+            succeeds([&] { limit.waiting.push_front(&part_); })) {
+            return false; // whoever hands on the turn runs it; it may have ended by now
+        }
+        ++limit.running;
+        return true;
     }
 
     Settlement::Part& part_;
@@ -46,8 +70,9 @@ inline bool Engine::runs_on_this_thread(const Engine& engine, const Subscriber& 
     return false;
 }
 
-/// Gets a turn, or puts the event in line for one (a success without a turn). Who publishes synchronously waits, unless
-/// those who have the turns wait for this very thread.
+/// Gets a turn, or puts the event in line for one (a success without a turn, as where the subscription has ended). Who
+/// publishes synchronously waits, unless those who have the turns wait for this very thread; a turn that no worker
+/// takes up for a while goes to those who wait.
 inline Result Engine::take_turn(Run& run, Subscriber& subscriber, bool& has_turn) noexcept {
     ConcurrencyLimit& limit = *subscriber.limit;
     WaitGraph::Waiter waiter(seats_, subscriber, WaitGraph::Until::one_returns, &limit.under_way);
@@ -77,13 +102,24 @@ inline Result Engine::take_turn(Run& run, Subscriber& subscriber, bool& has_turn
             lock.lock();
             continue;
         }
-        limit.changed.wait_for(lock, std::chrono::milliseconds(10)); // awake now and then to see what follows
-        if (giving_up() || !subscriber.active.load(std::memory_order_acquire)) { // [running] ended meanwhile
+        const bool patient = limit.changed.wait_for(lock, std::chrono::milliseconds(10)) ==
+                             std::cv_status::no_timeout;          // awake now and then to see what follows
+        if (!subscriber.active.load(std::memory_order_acquire)) { // [running] ended meanwhile: it is not called
+            return {};
+        }
+        if (giving_up()) {
             return errors::abandoned;
         }
-        if (limit.running >= subscriber.options.max_concurrency &&
-            wait_graph.look(waiter) == WaitGraph::Outlook::hopeless) {
-            return errors::deadlock;
+        if (limit.running >= subscriber.options.max_concurrency) {
+            if (!patient && limit.turns_under_way() != 0) { // the worker that is to take it up may wait for us
+                limit.change_under_way(-1);
+                ++limit.taken_over;
+                has_turn = true;
+                return {};
+            }
+            if (wait_graph.look(waiter) == WaitGraph::Outlook::hopeless) {
+                return errors::deadlock;
+            }
         }
     }
     ++limit.running;
@@ -97,6 +133,12 @@ inline void Engine::hand_on(Subscriber& subscriber) noexcept {
         Settlement::Part* next = nullptr;
         {
             const std::lock_guard lock(limit.mutex);
+            if (limit.taken_over != 0) { // back to the event that it was on its way to
+                --limit.taken_over;
+                limit.change_under_way(+1);
+                limit.changed.notify_all();
+                return;
+            }
             if (limit.waiting.empty()) {
                 --limit.running;
                 limit.changed.notify_one();

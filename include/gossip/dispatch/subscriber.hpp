@@ -91,6 +91,7 @@ struct ConcurrencyLimit {
     std::condition_variable changed;
     std::size_t running = 0;
     std::atomic<std::size_t> under_way{0}; // of these, turns that were passed on and that no worker has taken up
+    std::size_t taken_over = 0;            // turns that somebody else has by the time their worker comes for them
     std::deque<void*> waiting;             // parts of settlements, each an open end
 
     void change_under_way(int by) noexcept {

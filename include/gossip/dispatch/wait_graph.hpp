@@ -38,13 +38,14 @@ public:
         const void* const thread_ = this_thread();
         Waiter* next_ = nullptr;
         bool listed_ = false;
-        bool seen_ = false; // by the search that is under way
+        bool mark_ = false; // of the search that is under way
     };
 
     enum class Outlook : unsigned char { nobody_runs, worth_it, hopeless };
 
     /// Lists the waiter and looks whether somebody runs what it waits for, and whether waiting for that can end. One
-    /// that is told it is hopeless is off the list again: whoever waits for it may go on waiting.
+    /// that is told it is hopeless is off the list again: whoever waits for it may go on waiting. Whoever waits for a
+    /// turn looks again and again, as those who have one come and go.
     [[nodiscard]] Outlook look(Waiter& waiter) noexcept {
         const std::lock_guard lock(mutex_);
         if (!waiter.listed_) {
@@ -52,42 +53,49 @@ public:
             first_ = &waiter;
             waiter.listed_ = true;
         }
-        Outlook outlook = Outlook::nobody_runs;
-        if (waiter.until_ == Until::one_returns &&
-            waiter.on_their_way_->load(std::memory_order_relaxed) != 0) { // relaxed: looked at again and again
+        if (waiter.until_ == Until::one_returns && turns_on_their_way(waiter)) {
             return Outlook::worth_it;
         }
+        find_who_can_go_on(waiter);
+        bool somebody = false;
+        bool some_end = false;
         for_each_runner(waiter, [&](const void* thread) {
-            if (thread == waiter.thread_ || outlook == Outlook::worth_it) {
-                return;
-            }
-            for (Waiter* other = first_; other != nullptr; other = other->next_) {
-                other->seen_ = other == &waiter;
-            }
-            outlook = waits_for(thread, waiter.thread_) ? Outlook::hopeless : Outlook::worth_it;
+            somebody = true;
+            some_end = some_end || can_go_on(thread);
         });
-        if (outlook == Outlook::hopeless) {
-            take_off(waiter);
+        if (!somebody || some_end) {
+            return somebody ? Outlook::worth_it : Outlook::nobody_runs;
         }
-        return outlook;
+        for (Waiter* other = first_; other != nullptr; other = other->next_) {
+            other->mark_ = false;
+        }
+        bool leads_back = false;
+        for_each_runner(waiter,
+                        [&](const void* thread) { leads_back = leads_back || leads_to(thread, waiter.thread_); });
+        if (!leads_back) { // the others wait for each other, and one of them will see that
+            return Outlook::worth_it;
+        }
+        take_off(waiter);
+        return Outlook::hopeless;
     }
 
 private:
-    /// Threads that run the waiter's target; for a turn, not those that wait for one like it.
+    /// Other threads that run the waiter's target; for a turn, not those that wait for one like it.
     template <class F>
     void for_each_runner(const Waiter& waiter, F&& visit) const {
         waiter.seats_.for_each([&](const Seat& seat) {
             if (seat.current.load(std::memory_order_acquire) == &waiter.target_) { // [running] if not, it has returned
                 const void* const thread =
                     seat.thread.load(std::memory_order_relaxed); // relaxed: stored before `current`
-                if (waiter.until_ == Until::all_return || !waits_for_turn(thread, waiter.target_)) {
+                if (thread != waiter.thread_ &&
+                    (waiter.until_ == Until::all_return || !waits_for_turn(thread, waiter.target_))) {
                     visit(thread);
                 }
             }
         });
         // Whoever ends it may be about to run what its batches have collected.
         const void* const ender = waiter.target_.ended_by.load(std::memory_order_acquire); // [running] it has ended it
-        if (ender != nullptr && waiter.until_ == Until::all_return) {
+        if (ender != nullptr && ender != waiter.thread_ && waiter.until_ == Until::all_return) {
             visit(ender);
         }
     }
@@ -99,26 +107,59 @@ private:
         }
         return false;
     }
-    /// Whether `thread` can't go on before `me` does.
-    [[nodiscard]] bool waits_for(const void* thread, const void* me) noexcept {
+    [[nodiscard]] static bool turns_on_their_way(const Waiter& waiter) noexcept {
+        return waiter.on_their_way_->load(std::memory_order_relaxed) != 0; // relaxed: looked at again and again
+    }
+
+    /// Marks those whose wait can end although `me` goes on waiting: again and again, until no other can be found.
+    void find_who_can_go_on(const Waiter& me) noexcept {
         for (Waiter* waiter = first_; waiter != nullptr; waiter = waiter->next_) {
-            if (waiter->thread_ != thread || waiter->seen_) {
-                continue;
-            }
-            waiter->seen_ = true;
-            const bool all = waiter->until_ == Until::all_return;
-            bool waits = false;
-            bool some_end = !all && waiter->on_their_way_->load(std::memory_order_relaxed) != 0; // relaxed: as above
-            for_each_runner(*waiter, [&](const void* runner) {
-                const bool held_up = runner == me || waits_for(runner, me);
-                waits = waits || held_up;
-                some_end = some_end || !held_up;
-            });
-            if (waits && (all || !some_end)) {
-                return true;
+            waiter->mark_ = false;
+        }
+        for (bool found = true; found;) {
+            found = false;
+            for (Waiter* waiter = first_; waiter != nullptr; waiter = waiter->next_) {
+                if (waiter != &me && !waiter->mark_ && can_end(*waiter)) {
+                    waiter->mark_ = true;
+                    found = true;
+                }
             }
         }
-        return false;
+    }
+    [[nodiscard]] bool can_end(const Waiter& waiter) const noexcept {
+        if (waiter.until_ == Until::one_returns && turns_on_their_way(waiter)) {
+            return true;
+        }
+        bool somebody = false;
+        bool all_end = true;
+        bool some_end = false;
+        for_each_runner(waiter, [&](const void* runner) {
+            const bool ends = can_go_on(runner);
+            somebody = true;
+            all_end = all_end && ends;
+            some_end = some_end || ends;
+        });
+        return waiter.until_ == Until::all_return ? all_end : some_end || !somebody;
+    }
+    /// Whether it waits for nothing but what can end.
+    [[nodiscard]] bool can_go_on(const void* thread) const noexcept {
+        for (const Waiter* waiter = first_; waiter != nullptr; waiter = waiter->next_) {
+            if (waiter->thread_ == thread && !waiter->mark_) {
+                return false;
+            }
+        }
+        return true;
+    }
+    /// Whether `thread` waits, over however many others, for `me`. Marks whom it has asked.
+    [[nodiscard]] bool leads_to(const void* thread, const void* me) noexcept {
+        bool found = thread == me;
+        for (Waiter* waiter = first_; waiter != nullptr && !found; waiter = waiter->next_) {
+            if (waiter->thread_ == thread && !waiter->mark_) {
+                waiter->mark_ = true;
+                for_each_runner(*waiter, [&](const void* runner) { found = found || leads_to(runner, me); });
+            }
+        }
+        return found;
     }
     void take_off(Waiter& waiter) noexcept {
         Waiter** link = &first_;

@@ -237,4 +237,71 @@ TEST_CASE("a redelivery that waits for its turn when the subscription ends is de
     CHECK(attempts == 1);
 }
 
+TEST_CASE("who publishes synchronously on the only worker does not wait for a turn that only this worker could take up",
+          "[limiting]") {
+    gossip::EventBus bus{gossip::Config{.workers = 1, .buffer_size = 64}};
+    const Bounded bounded("a turn on its way to a worker that waits for it", 20s);
+    Gate go_on;
+    std::atomic<bool> inside{false};
+    std::atomic<bool> inside_other{false};
+    std::atomic<bool> ok{false};
+    std::mutex mutex;
+    std::vector<int> order;
+    auto limited = bus.subscribe(number,
+                                 [&](int n) {
+                                     {
+                                         const std::lock_guard lock(mutex);
+                                         order.push_back(n);
+                                     }
+                                     if (n == 0) {
+                                         inside = true;
+                                         go_on.pass();
+                                     }
+                                 },
+                                 {.max_concurrency = 1});
+    auto other = bus.subscribe(tick, [&] {
+        inside_other = true;
+        ok = bus.publish_sync(number, 1).ok();
+    });
+    std::thread outsider([&] { static_cast<void>(bus.publish_sync(number, 0)); });
+    REQUIRE(eventually([&] { return inside.load(); }));
+    for (int n = 2; n < 5; ++n) {
+        bus.publish(number, n); // in line for a turn
+    }
+    bus.publish(tick);
+    REQUIRE(eventually([&] { return inside_other.load(); }));
+    go_on.open();
+    outsider.join();
+
+    CHECK(bus.drain(20s));
+    CHECK(ok);
+    CHECK(order == std::vector<int>{0, 1, 2, 3, 4}); // those in line have kept their order
+    CHECK(bus.stats().handled == 6);
+}
+
+TEST_CASE("an event that can't even get in line for its turn is handled when the subscription ends", "[limiting]") {
+    gossip::EventBus bus{gossip::Config{.workers = 2, .buffer_size = 2}};
+    const Bounded bounded("unsubscribing with a worker that waits for a turn");
+    Gate go_on;
+    std::atomic<int> runs{0};
+    auto s = bus.subscribe(number,
+                           [&](int) {
+                               ++runs;
+                               go_on.pass();
+                           },
+                           {.max_concurrency = 1});
+    for (int i = 0; i < 4; ++i) { // one runs, two are in line, one has a worker wait for it
+        bus.publish(number, i);
+    }
+    REQUIRE(eventually([&] { return runs == 1 && bus.stats().waiting == 0; }));
+    std::thread ender([&] { s.unsubscribe(); });
+    REQUIRE(eventually([&] { return bus.stats().handled == 1; })); // without the processor, which still runs
+    go_on.open();
+    ender.join();
+
+    CHECK(bus.drain(20s));
+    CHECK(runs == 1);
+    CHECK(bus.stats().handled == 4);
+}
+
 } // namespace limiting_test

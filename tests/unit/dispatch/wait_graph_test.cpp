@@ -160,4 +160,69 @@ TEST_CASE("who ends a processor that waits for a turn of one's own does not wait
     }
 }
 
+TEST_CASE("a circle of waits is seen where each turn in it has two holders", "[wait_graph]") {
+    using namespace gossip::detail;
+    using Until = WaitGraph::Until;
+    using Outlook = WaitGraph::Outlook;
+    const Bounded bounded("threads that look at their waits, one after another");
+    // Each thread runs a processor of its own. The first two want turns: of one limit, which c and d have, and of
+    // another, which e and f have. c waits for the end of b's processor, d for e's, e for a's, f for c's.
+    enum Who : std::size_t { a, b, c, d, e, f, count };
+    const auto make = [] {
+        return Ref<Subscriber>(
+            new Subscriber(gossip::SubscriptionId{1}, Processor(gossip::bind_processor<void>([] {})), {}));
+    };
+    const std::array<Ref<Subscriber>, count> own{make(), make(), make(), make(), make(), make()};
+    const Ref<Subscriber> first = make();
+    const Ref<Subscriber> second = make();
+    SeatTable seats;
+    const std::atomic<std::size_t> none{0};
+    std::atomic<int> seated{0};
+    std::atomic<int> turn{0};
+    std::atomic<bool> over{false};
+    std::array<Outlook, count> outlook{};
+    Outlook again{};
+    const auto wait = [&](Who me, int order, const Subscriber* holds, const Subscriber& target, Until until) {
+        Seat& mine = seats.sit_down();
+        Seat& other = seats.sit_down();
+        mine.current = own[me].get();
+        other.current = holds;
+        ++seated;
+        static_cast<void>(eventually([&] { return turn == order; }));
+        WaitGraph::Waiter waiter(seats, target, until, &none);
+        outlook[me] = wait_graph.look(waiter);
+        ++turn;
+        if (me == a) { // who waits for a turn looks again and again
+            static_cast<void>(eventually([&] { return turn == count; }));
+            again = wait_graph.look(waiter);
+            ++turn;
+        }
+        static_cast<void>(eventually([&] { return over.load(); }));
+        mine.current = nullptr;
+        other.current = nullptr;
+    };
+    turn = -1;
+    std::array<std::thread, count> threads{
+        std::thread([&] { wait(a, 4, nullptr, *first, Until::one_returns); }),
+        std::thread([&] { wait(b, 5, nullptr, *second, Until::one_returns); }),
+        std::thread([&] { wait(c, 0, first.get(), *own[b], Until::all_return); }),
+        std::thread([&] { wait(d, 1, first.get(), *own[e], Until::all_return); }),
+        std::thread([&] { wait(e, 2, second.get(), *own[a], Until::all_return); }),
+        std::thread([&] { wait(f, 3, second.get(), *own[c], Until::all_return); }),
+    };
+    static_cast<void>(eventually([&] { return seated == count; }));
+    turn = 0;
+    static_cast<void>(eventually([&] { return turn == count + 1; }));
+    over = true;
+    for (std::thread& thread : threads) {
+        thread.join();
+    }
+
+    for (const Who who : {a, c, d, e, f}) {
+        CHECK(outlook[who] == Outlook::worth_it);
+    }
+    CHECK(outlook[b] == Outlook::hopeless); // it has closed the circle
+    CHECK(again == Outlook::worth_it);      // and made way, so that nobody else has to
+}
+
 } // namespace wait_graph_test
