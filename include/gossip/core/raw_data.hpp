@@ -11,6 +11,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <utility>
 
 namespace gossip::detail {
@@ -21,21 +22,34 @@ struct WireType {
     const PayloadOps* ops;
     void (*encode)(const void* data, std::string& to);       // appends; may throw
     std::shared_ptr<const void> (*decode)(std::string_view); // may throw
-    std::atomic<bool> listed{false};
+    enum class Listed : std::uint8_t { no, under_way, yes };
+    std::atomic<Listed> listed{Listed::no};
     const WireType* next = nullptr; // constant once it is listed
 };
 
 // Edges: each name stands at both of its ends in the code
 //   [listed]   a node's linking (release) happens before a search's load (acquire): its fields are seen
+//   [met]      a node's linking (release), then that of `yes`, happens before another's load (acquire): what that one
+//              publishes is read by somebody who finds the node
 //   [decoded]  a decoding's linking (release) happens before a search's load (acquire): the data is seen
 
 /// All types that the process has met on topics of buses with a codec.
 inline constinit std::atomic<const WireType*> wire_types{nullptr};
 
-/// Threads: any. Cost: one load after the first time.
+/// When it returns the type is found. Threads: any. Cost: one load after the first time.
 inline void list_wire_type(WireType& type) noexcept {
-    if (type.listed.load(std::memory_order_relaxed) ||           // relaxed: whoever needs the node walks the list
-        type.listed.exchange(true, std::memory_order_relaxed)) { // relaxed: only one of us links it
+    using Listed = WireType::Listed;
+    Listed listed = type.listed.load(std::memory_order_acquire); // [met] linked before it was so
+    if (listed == Listed::yes) [[likely]] {
+        return;
+    }
+    if (listed == Listed::under_way ||
+        !type.listed.compare_exchange_strong(listed, Listed::under_way,
+                                             std::memory_order_relaxed,      // relaxed: only one of us links it
+                                             std::memory_order_relaxed)) {   // relaxed: the loop below looks again
+        while (type.listed.load(std::memory_order_acquire) != Listed::yes) { // [met] some ten instructions away
+            std::this_thread::yield();
+        }
         return;
     }
     const WireType* first = wire_types.load(std::memory_order_relaxed); // relaxed: the exchange below publishes
@@ -43,6 +57,7 @@ inline void list_wire_type(WireType& type) noexcept {
         type.next = first;
     } while (!wire_types.compare_exchange_weak(first, &type, std::memory_order_release, // [listed] fields before it
                                                std::memory_order_relaxed));             // relaxed: tried again
+    type.listed.store(Listed::yes, std::memory_order_release);                          // [met] now it is found
 }
 
 [[nodiscard]] inline bool same_data_type(const PayloadOps* a, const PayloadOps* b) noexcept {

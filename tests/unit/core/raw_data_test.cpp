@@ -7,7 +7,9 @@
 
 #include <atomic>
 #include <charconv>
+#include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -133,6 +135,32 @@ TEST_CASE("threads that ask at once all get data that stays", "[raw_data]") {
         }
         CHECK(wrong == 0);
     }
+}
+
+TEST_CASE("a type that two threads list at once is found by either when its call returns", "[raw_data]") {
+    constexpr std::size_t count = 5'000;
+    struct Fresh : WireType {
+        Fresh() noexcept : WireType{&other_codec, &gossip::detail::payload_ops<Unknown>, nullptr, nullptr} {}
+    };
+    static std::deque<Fresh> types(count); // listed for good
+    std::atomic<std::size_t> at[2] = {0, 0};
+    std::atomic<int> missed{0};
+    const auto list_all = [&](std::size_t me) {
+        for (std::size_t i = 0; i < count; ++i) {
+            at[me] = i;
+            while (at[1 - me] < i) {} // both at once
+            gossip::detail::list_wire_type(types[i]);
+            const WireType* found = gossip::detail::wire_types.load();
+            while (found != nullptr && found != &types[i]) {
+                found = found->next;
+            }
+            missed += found == nullptr ? 1 : 0;
+        }
+    };
+    std::thread other([&] { list_all(1); });
+    list_all(0);
+    other.join();
+    CHECK(missed == 0);
 }
 
 } // namespace raw_data_test
