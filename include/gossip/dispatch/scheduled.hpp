@@ -34,6 +34,8 @@ public:
     [[nodiscard]] Event& event() noexcept { return event_; } // before it starts
 
 private:
+    static void take_back_if_closed(Engine& engine, TimerId timer) noexcept;
+
     Event event_;
     const bool restamp_;
     const std::int64_t period_ns_; // 0: once
@@ -60,9 +62,20 @@ private:
 };
 
 inline void Scheduled::start(Engine& engine, std::int64_t due_ns) {
-    const std::lock_guard lock(mutex_);
-    due_ns_ = due_ns;
-    timer_ = engine.schedule(due_ns, std::make_unique<PublishTask>(shared_from_this()));
+    TimerId timer;
+    {
+        const std::lock_guard lock(mutex_);
+        due_ns_ = due_ns;
+        timer = timer_ = engine.schedule(due_ns, std::make_unique<PublishTask>(shared_from_this()));
+    }
+    take_back_if_closed(engine, timer);
+}
+
+/// Whoever closed the bus meanwhile may have looked through the timers before this one was there.
+inline void Scheduled::take_back_if_closed(Engine& engine, TimerId timer) noexcept {
+    if (engine.closed()) {
+        engine.cancel(timer); // counted by whoever gets it
+    }
 }
 
 inline bool Scheduled::cancel(Engine& engine) noexcept {
@@ -110,18 +123,22 @@ inline bool Scheduled::fire(Engine& engine) noexcept {
     }
     if (again) {
         Result scheduled;
+        TimerId timer{};
+        const std::int64_t time = engine.now(); // before the lock: the clock may be the user's
         {
             // What was missed meanwhile is not made up for: the next one is the first that is still to come.
             const std::lock_guard lock(mutex_);
             done = done && !over_; // cancelled meanwhile
-            const std::int64_t late = engine.now() - due_ns_;
-            due_ns_ = saturated_add(due_ns_, (late / period_ns_ + 1) * period_ns_);
+            due_ns_ = saturated_add(due_ns_, ((time - due_ns_) / period_ns_ + 1) * period_ns_);
             scheduled = guard([&] {
-                if (!over_ && !engine.closed()) {
-                    timer_ = engine.schedule(due_ns_, std::make_unique<PublishTask>(shared_from_this()));
+                if (done) {
+                    timer = timer_ = engine.schedule(due_ns_, std::make_unique<PublishTask>(shared_from_this()));
                 }
             });
             over_ = over_ || !scheduled;
+        }
+        if (done && scheduled) {
+            take_back_if_closed(engine, timer);
         }
         if (!scheduled) { // after the lock: the hook may cancel this very publish
             engine.report(scheduled.error(), event_, {}, {}, false);

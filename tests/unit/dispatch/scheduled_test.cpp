@@ -4,7 +4,12 @@
 #include <gossip/testing.hpp>
 
 #include "support/catch.hpp"
+#include "support/eventually.hpp"
 
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <thread>
 #include <vector>
 
 namespace scheduled_test {
@@ -62,6 +67,64 @@ TEST_CASE("a publish whose time comes while the buffer is full goes beyond it, a
     CHECK(bus.drain(20s));
     CHECK(seen == std::vector<int>{1, 2, 3});
     CHECK(bus.stats().adds_up());
+}
+
+TEST_CASE("a publish to come is cancelled and counted, even where it races with the shutdown", "[scheduled]") {
+    const gossip_test::Bounded bounded("publishing later while the bus shuts down");
+    int lost = 0;
+    for (int round = 0; round < 300; ++round) {
+        gossip::EventBus bus{gossip::Config{.workers = 0}};
+        std::atomic<bool> begun{false};
+        std::uint64_t scheduled = 0;
+        std::thread publisher([&] {
+            for (int i = 0; i < 200; ++i) {
+                const gossip::ScheduledId id = bus.publish_after(1h, number, i);
+                if (id.scheduled() == nullptr) {
+                    break;
+                }
+                ++scheduled;
+                begun = true;
+            }
+        });
+        static_cast<void>(gossip_test::eventually([&] { return begun.load(); }));
+        static_cast<void>(bus.shutdown());
+        publisher.join();
+        lost += bus.stats().cancelled == scheduled && bus.stats().timers == 0 ? 0 : 1;
+    }
+    CHECK(lost == 0);
+}
+
+TEST_CASE("no lock is held while a periodic publish asks the clock", "[scheduled]") {
+    const gossip_test::Bounded bounded("a clock that cancels the publish that asks it", 20s);
+    struct Cancelling final : gossip::Clock {
+        std::chrono::nanoseconds steady() const noexcept override {
+            if (armed) {
+                armed = false;
+                bus->cancel(*timer);
+            }
+            return time;
+        }
+        std::chrono::system_clock::time_point wall() const noexcept override {
+            armed = timer != nullptr; // asked for the stamp, just before the next time is worked out
+            return {};
+        }
+        bool manual() const noexcept override { return true; }
+        mutable bool armed = false;
+        gossip::EventBus<>* bus = nullptr;
+        const gossip::ScheduledId* timer = nullptr;
+        std::chrono::nanoseconds time{0};
+    } clock;
+    gossip::EventBus bus{gossip::Config{.workers = 0, .clock = &clock}};
+    const gossip::ScheduledId timer = bus.publish_every(1s, number, 1);
+    clock.bus = &bus;
+    clock.timer = &timer;
+    clock.time = 1s;
+    CHECK(bus.poll() == 1);
+    clock.time = 2s;
+    CHECK(bus.poll() == 0);
+    clock.timer = nullptr;
+    CHECK(bus.stats().cancelled == 1);
+    CHECK(bus.stats().timers == 0);
 }
 
 } // namespace scheduled_test
