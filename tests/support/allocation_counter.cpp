@@ -17,10 +17,14 @@ namespace {
 
 thread_local constinit std::size_t allocations = 0;
 thread_local constinit int until_failure = -1;
+thread_local constinit int failures_left = 0;
 
 void* allocate(std::size_t size, std::size_t align) {
     ++allocations;
-    if (until_failure >= 0 && until_failure-- == 0) {
+    if (until_failure > 0) {
+        --until_failure;
+    } else if (until_failure == 0 && failures_left > 0) {
+        --failures_left;
         throw std::bad_alloc{};
     }
     const std::size_t rounded = (size + align - 1) / align * align;
@@ -44,7 +48,10 @@ void* allocate_or_null(std::size_t size, std::size_t align) noexcept {
 
 std::size_t support::allocations_of_this_thread() noexcept { return allocations; }
 
-void support::fail_allocation_after(int successes) noexcept { until_failure = successes; }
+void support::fail_allocation_after(int successes, int failures) noexcept {
+    until_failure = successes;
+    failures_left = failures;
+}
 
 bool support::allocations_are_counted() noexcept {
     const std::size_t before = allocations;

@@ -10,8 +10,8 @@ namespace support {
 /// False where a sanitizer does not let operator new be replaced: every count is zero then.
 [[nodiscard]] bool allocations_are_counted() noexcept;
 
-/// Lets one allocation of this thread fail: the one after `successes` more have succeeded. Negative: none.
-void fail_allocation_after(int successes) noexcept;
+/// Lets so many allocations of this thread fail: those after `successes` more have succeeded. Negative: none.
+void fail_allocation_after(int successes, int failures = 1) noexcept;
 
 /// Counts the allocations of this thread in a scope.
 class AllocationCounter {

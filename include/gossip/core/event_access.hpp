@@ -97,6 +97,10 @@ struct EventAccess {
         event.fields_.flags &= static_cast<std::uint8_t>(~Event::receipted);
         return event.fields_.extras->receipt;
     }
+    /// The same, left on the event, which others may be reading: only for who alone ends it from here on.
+    [[nodiscard]] static detail::Receipt* receipt(const Event& event) noexcept {
+        return has_receipt(event) ? event.fields_.extras->receipt : nullptr;
+    }
     /// `to` is a copy of `from` that takes its place.
     static void pass_receipt(Event& from, Event& to) noexcept {
         if (has_receipt(from)) {

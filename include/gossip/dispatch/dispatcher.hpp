@@ -243,7 +243,7 @@ inline void Engine::finish_slowly(Run& run, SyncOutcome* outcome) noexcept {
         fail_for_good(*run.failed_without_memory_, errors::out_of_memory);
     }
     for (const Run::Failed& failed : open.failed) {
-        if (run.kind_ != Kind::sync && wants_redelivery(*failed.subscriber, run.attempt_, failed.error)) {
+        if (run.kind_ != Kind::sync && wants_redelivery(seat, *failed.subscriber, run.attempt_, failed.error)) {
             Settlement::Part* part = nullptr;
             const Result opened = guard([&] {
                 const bool first = run.settlement_ == nullptr;
@@ -314,6 +314,10 @@ inline void Engine::end_unroutable(Seat& seat, Event& event, Kind kind, const Er
     });
     if (event.has_key() && kind == Kind::event) {
         let_go_of_key(event);
+    }
+    if (lost.empty()) {
+        end_without_memory(seat, event, kind, error);
+        return;
     }
     end(seat, event, kind, lost, 0);
 }

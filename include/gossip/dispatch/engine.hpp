@@ -198,7 +198,8 @@ public:
     void settle_item(Seat& seat, Event& event, Settlement::Part* share, Kind kind, int attempt, Subscriber& subscriber,
                      Result result) noexcept;
     /// Whether another attempt is due to a subscription whose run has failed like that.
-    [[nodiscard]] bool wants_redelivery(const Subscriber& subscriber, int attempt, const Error& error) const noexcept;
+    [[nodiscard]] bool wants_redelivery(Seat& seat, const Subscriber& subscriber, int attempt,
+                                        const Error& error) noexcept;
     /// Sees to it that a failed part is tried again; false if it can't be.
     bool redeliver(Settlement::Part& part, const Error& error) noexcept;
     /// The end of an event that nothing holds open.

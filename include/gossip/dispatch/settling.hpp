@@ -137,18 +137,25 @@ inline void Engine::end(Seat& seat, Event& event, Kind kind, std::vector<Failure
     }
 }
 
-inline bool Engine::wants_redelivery(const Subscriber& subscriber, int attempt, const Error& error) const noexcept {
+inline bool Engine::wants_redelivery(Seat& seat, const Subscriber& subscriber, int attempt,
+                                     const Error& error) noexcept {
     const Redelivery& policy = subscriber.options.redelivery;
     if (attempt >= policy.attempts || is_fatal(error) || is_validation(error) ||
         !subscriber.active.load(std::memory_order_acquire) ||    // [running] not for one that has ended
         no_more_redeliveries_.load(std::memory_order_acquire)) { // [late] not while the bus ends
         return false;
     }
-    bool wanted = true;
-    if (policy.when) {
-        const Result asked = guard([&] { wanted = policy.when(error); });
-        return asked.ok() && wanted;
+    if (!policy.when) {
+        return true;
     }
+    // The question is the subscription's as much as its processor is: whoever ends it waits for both.
+    const void* const before = seat.current.load(std::memory_order_relaxed); // relaxed: this thread's own seat
+    bool wanted = false;
+    if (enter(seat, subscriber)) {
+        wanted = guard([&] { wanted = policy.when(error); }).ok() && wanted;
+    }
+    seat.current.store(before, std::memory_order_release); // [running] it has been asked
+    tell_enders();
     return wanted;
 }
 
@@ -241,7 +248,7 @@ inline void Engine::settle_item(Seat& seat, Event& event, Settlement::Part* shar
     }
     if (!result) {
         const Error error = result.error();
-        if (kind != Kind::sync && wants_redelivery(subscriber, attempt, error)) {
+        if (kind != Kind::sync && wants_redelivery(seat, subscriber, attempt, error)) {
             Settlement* home = nullptr;
             Settlement::Part* part = nullptr;
             const Result opened = guard([&] {
@@ -295,7 +302,7 @@ inline void Settlement::resolve(void* who, Result result) noexcept {
 inline void Settlement::settle(Seat& seat, Part& part, Result result) noexcept {
     if (!result) {
         const Error error = result.error();
-        if (kind_ != Kind::sync && engine_->wants_redelivery(*part.subscriber, part.attempt, error) &&
+        if (kind_ != Kind::sync && engine_->wants_redelivery(seat, *part.subscriber, part.attempt, error) &&
             engine_->redeliver(part, error)) {
             return;
         }
@@ -342,8 +349,10 @@ inline void Settlement::end(Seat& seat) noexcept {
         std::vector<Failure> lost;
         if (guard([&] { lost.push_back(Failure{errors::out_of_memory}); })) {
             engine_->end(seat, event_, kind_, lost, begun_ns_);
-            return;
+        } else {
+            engine_->end_without_memory(seat, event_, kind_, errors::out_of_memory);
         }
+        return;
     }
     if (kind_ == Kind::sync && !failures_.empty()) {
         const Failure& first = failures_.front(); // its caller has gone, or has been told already

@@ -150,7 +150,7 @@ inline void Engine::abandon_open(Seat& seat) noexcept {
             if (open == nullptr) {
                 break;
             }
-            receipt = EventAccess::take_receipt(open->event()); // the block may go as soon as the lock does
+            receipt = EventAccess::receipt(open->event()); // the block may go as soon as the lock does
             seat.ledger.add(open->kind() == Kind::letter ? Tally::dead_letters_abandoned : Tally::abandoned);
             if (open->kind() == Kind::letter) {
                 open_letters_.fetch_sub(1, std::memory_order_seq_cst); // [letters] after its counter

@@ -107,8 +107,9 @@ inline bool Engine::await_end_of_runs(const Subscriber& subscriber) noexcept {
     enders_.leave(waiter);
     if (!enders_.any()) {
         inbox_.lower(Inbox::enders_bit);
-        if (enders_.any()) {
+        if (enders_.any()) { // who came between may have missed a return while the bit was down
             inbox_.raise(Inbox::enders_bit);
+            enders_.wake_all();
         }
     }
     return nobody_left;

@@ -5,12 +5,14 @@
 #include <gossip/core/raw_data.hpp>
 #include <gossip/testing.hpp>
 
+#include "support/allocation_counter.hpp"
 #include "support/catch.hpp"
 #include "support/eventually.hpp"
 
 #include <atomic>
 #include <charconv>
 #include <chrono>
+#include <cstddef>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -347,6 +349,91 @@ TEST_CASE("each of many receipts is settled once, whoever ends its event", "[rec
         wrong += receipts[static_cast<std::size_t>(i)].is(i % 5 == 0 ? Ending::failed : Ending::handled) ? 0 : 1;
     }
     CHECK(wrong == 0);
+}
+
+TEST_CASE("an event that is abandoned while others look at it tells its receipt", "[receiving]") {
+    for (int round = 0; round < 20; ++round) {
+        Bus bus{Config{.workers = 0}};
+        std::optional<gossip::Deferral> open;
+        auto s = bus.subscribe(number, [&](Context& context, const int&) { open = context.defer(); });
+        Receipt receipt;
+        CHECK(receive(bus, receipt, Event{number, 1}) == PublishStatus::accepted);
+        CHECK(bus.poll() == 1);
+        std::atomic<bool> over{false};
+        std::atomic<int> copies{0};
+        std::thread reader([&] {
+            while (!over) {
+                const Event copy = open->event();
+                copies += EventAccess::has_receipt(copy) ? 1'000'000 : 1;
+            }
+        });
+        CHECK(eventually([&] { return copies > 0; }));
+        CHECK(bus.shutdown(0ms).abandoned == 1);
+        over = true;
+        reader.join();
+        CHECK(copies < 1'000'000);
+        CHECK(receipt.is(Ending::abandoned));
+        open.reset();
+        CHECK(receipt.told == 1);
+    }
+}
+
+TEST_CASE("a failure that there is no memory for is still a failure", "[receiving]") {
+    if (!support::allocations_are_counted()) {
+        return;
+    }
+    struct Told final : gossip::detail::Receipt {
+        void settled(Ending ending, const gossip::Error*) noexcept override {
+            failed = ending == Ending::failed;
+            handled = ending == Ending::handled;
+            ++told;
+        }
+        bool failed = false;
+        bool handled = false;
+        int told = 0;
+    } deferred, batched, collected;
+    Bus bus{Config{.workers = 0}};
+    const auto bring = [&](Told& receipt) {
+        Event event{number, 1};
+        EventAccess::set_receipt(event, receipt, 1);
+        CHECK(receive(bus, std::move(event)) == PublishStatus::accepted);
+        const std::size_t done = bus.poll();
+        support::fail_allocation_after(-1);
+        CHECK(done == 1);
+    };
+    {
+        std::optional<gossip::Deferral> open;
+        auto s = bus.subscribe(number, [&](Context& context, const int&) { open = context.defer(); });
+        bring(deferred);
+        support::fail_allocation_after(0, 1000);
+        open->fail(gossip::errors::processing_failed);
+        support::fail_allocation_after(-1);
+        CHECK(deferred.failed);
+    }
+    {
+        auto s = bus.subscribe(number, gossip::batch<int>({.size = 1}, [](std::span<const Event>) -> Result {
+                                   support::fail_allocation_after(0, 1000);
+                                   return gossip::errors::processing_failed;
+                               }));
+        bring(batched);
+        CHECK(batched.failed);
+    }
+    int successes = 0;
+    for (; !collected.handled; ++successes) {
+        collected = {};
+        auto s = bus.subscribe(number, gossip::batch<int>({.size = 2}, [](std::span<const Event>) {}),
+                               {.filter = [&](const Event&) {
+                                   support::fail_allocation_after(successes, 1000);
+                                   return true;
+                               }});
+        bring(collected);
+        s.unsubscribe(); // runs what has been collected
+        CHECK(collected.told == 1);
+    }
+    CHECK(successes > 2);
+    CHECK(bus.stats().failed == 1U + static_cast<unsigned>(successes));
+    CHECK(bus.stats().handled == 1);
+    CHECK(bus.shutdown().adds_up());
 }
 
 } // namespace receiving_test

@@ -2,6 +2,7 @@
 #include <gossip/middleware/timeout.hpp>
 #include <gossip/testing.hpp>
 
+#include "support/allocation_counter.hpp"
 #include "support/catch.hpp"
 #include "support/eventually.hpp"
 
@@ -9,6 +10,7 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <cstddef>
 #include <ctime>
 #include <mutex>
 #include <optional>
@@ -758,6 +760,30 @@ TEST_CASE("a bus that is idle costs no CPU", "[stopping]") {
         return cpu() - before < 5ms;
     });
     CHECK(rests);
+}
+
+TEST_CASE("a shutdown without memory goes on, and runs what batches have collected", "[stopping]") {
+    if (!support::allocations_are_counted()) {
+        return;
+    }
+    for (int successes = 0; successes < 12; ++successes) {
+        gossip::EventBus bus{gossip::Config{.workers = 0}};
+        std::size_t seen = 0;
+        auto s = bus.subscribe(number, gossip::batch<int>({.size = 8}, [&](std::span<const gossip::Event> events) {
+                                   seen += events.size();
+                               }));
+        for (int i = 0; i < 3; ++i) {
+            bus.publish(number, i);
+        }
+        CHECK(bus.poll() == 3);
+        support::fail_allocation_after(successes);
+        gossip::ShutdownReport report;
+        CHECK_NOTHROW(report = bus.shutdown());
+        support::fail_allocation_after(-1);
+        CHECK(report.complete);
+        CHECK(report.adds_up());
+        CHECK(report.handled + report.failed == 3);
+    }
 }
 
 } // namespace stopping_test

@@ -812,4 +812,56 @@ TEST_CASE("subscribing without memory changes nothing, and unsubscribing needs n
     CHECK(bus.stats().subscriptions == 1);
 }
 
+TEST_CASE("the end of a subscription waits for no error hook, once a redelivered run has returned", "[subscribing]") {
+    const Bounded bounded("ending a subscription while the error hook waits for that");
+    std::atomic<bool> ended{false};
+    std::atomic<bool> ended_first{false};
+    Gate inside;
+    gossip::EventBus bus{gossip::Config{.workers = 1, .on_error = [&](const gossip::ErrorReport&) {
+                                            ended_first = eventually([&] { return ended.load(); }, 5s);
+                                        }}};
+    auto s = bus.subscribe(number,
+                           [&](gossip::Context& context, const int&) -> gossip::Result {
+                               if (context.attempt() == 2) {
+                                   inside.open();
+                                   static_cast<void>(eventually([&] { return bus.stats().subscriptions == 0; }));
+                                   for (int i = 0; i < 10'000; ++i) {
+                                       std::this_thread::yield(); // until the other one sleeps
+                                   }
+                               }
+                               return gossip::errors::retryable;
+                           },
+                           {.redelivery = {.attempts = 2, .first_delay = 0ns}});
+    bus.publish(number, 1);
+    REQUIRE(inside.pass());
+    s.unsubscribe();
+    ended = true;
+    CHECK(bus.drain(20s));
+    CHECK(ended_first);
+    CHECK(bus.stats().failed == 1);
+}
+
+TEST_CASE("when unsubscribe returns, nobody is asking the subscription whether it wants redelivery", "[subscribing]") {
+    const Bounded bounded("ending a subscription that is being asked");
+    gossip::EventBus bus{gossip::Config{.workers = 1}};
+    std::atomic<bool> ended{false};
+    std::atomic<bool> asked_after_end{false};
+    Gate inside;
+    auto s =
+        bus.subscribe(number, [](const int&) -> gossip::Result { return gossip::errors::retryable; },
+                      {.redelivery = {.attempts = 2, .first_delay = 0ns, .when = [&](const gossip::Error&) {
+                                          inside.open();
+                                          static_cast<void>(eventually([&] { return bus.stats().subscriptions == 0; }));
+                                          asked_after_end = eventually([&] { return ended.load(); }, 50ms);
+                                          return true;
+                                      }}});
+    bus.publish(number, 1);
+    REQUIRE(inside.pass());
+    s.unsubscribe();
+    ended = true;
+    CHECK(bus.drain(20s));
+    CHECK_FALSE(asked_after_end);
+    CHECK(bus.stats().failed == 1);
+}
+
 } // namespace subscribing_test
