@@ -37,10 +37,10 @@ struct Schema {
 /// Errors:  set throws a ValidationError for a bad name or version 0.
 class SchemaTable {
 public:
-    SchemaTable& set(std::string_view topic, std::uint32_t version, Upcast upcast = {}) {
+    SchemaTable& set(std::string_view topic, std::uint32_t newest, Upcast upcast = {}) {
         const EventType checked{topic};
-        detail::require(version >= 1, "schema version", version, "must be at least 1");
-        Schema schema{version, upcast ? std::make_shared<const Upcast>(std::move(upcast)) : nullptr};
+        detail::require(newest >= 1, "schema version", newest, "must be at least 1");
+        Schema schema{newest, upcast ? std::make_shared<const Upcast>(std::move(upcast)) : nullptr};
         schemas_.insert_or_assign(std::string{checked.name()}, std::move(schema));
         return *this;
     }
@@ -52,9 +52,9 @@ public:
     }
 
     /// What to call before the codec; null when there is nothing to do.
-    [[nodiscard]] std::shared_ptr<const Upcast> upcast_from(std::string_view topic, std::uint32_t version) const {
+    [[nodiscard]] std::shared_ptr<const Upcast> upcast_from(std::string_view topic, std::uint32_t written) const {
         const Schema* const schema = find(topic);
-        return schema != nullptr && version < schema->version ? schema->upcast : nullptr;
+        return schema != nullptr && written < schema->version ? schema->upcast : nullptr;
     }
 
     [[nodiscard]] std::uint32_t version_of(std::string_view topic) const noexcept {
