@@ -1,4 +1,4 @@
-// expect: Provider needs `PublishStatus send\(detail::Engine&, Event&, bool may_wait\)`
+// expect: Provider needs `void start\(detail::Engine&\)`
 #include <gossip/bus/event_bus.hpp>
 
 gossip::EventBus<int> bus;

@@ -64,7 +64,9 @@ public:
     BusMiddleware() noexcept = default;
 
     template <class M>
-    requires(!std::same_as<std::remove_cvref_t<M>, BusMiddleware>) BusMiddleware(M&& middleware)
+    requires(!std::same_as<std::remove_cvref_t<M>, BusMiddleware>)
+        // NOLINTNEXTLINE(bugprone-forwarding-reference-overload): the line above
+        BusMiddleware(M&& middleware)
         : around_(make(std::forward<M>(middleware))) {}
 
     [[nodiscard]] bool empty() const noexcept { return around_ == nullptr; }

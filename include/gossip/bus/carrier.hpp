@@ -94,7 +94,10 @@ public:
     Carrier() requires std::default_initializable<Provider>
     = default;
     template <class Options>
-    explicit Carrier(Options&& options) : provider_(std::forward<Options>(options)) {}
+    requires(!std::same_as<std::remove_cvref_t<Options>, Carrier>)
+        // NOLINTNEXTLINE(bugprone-forwarding-reference-overload): the line above
+        explicit Carrier(Options&& options)
+        : provider_(std::forward<Options>(options)) {}
     Carrier(const Carrier&) = delete;
     Carrier& operator=(const Carrier&) = delete;
 

@@ -127,7 +127,7 @@ public:
     }
     /// The same for who knows the type's codec.
     Result decode(const WireType& type, const void*& data) const noexcept {
-        const Result decoded = guard([&] {
+        Result decoded = guard([&] {
             const std::string lifted = upcast_ != nullptr ? (*upcast_)(version_, text_) : std::string{};
             const std::string_view text = upcast_ != nullptr ? lifted : text_;
             auto made = std::make_unique<Decoded>(Decoded{type.ops, type.decode(text), nullptr});

@@ -328,6 +328,14 @@ TEST_CASE("a frozen server keeps no shutdown of a stream's bus longer than its d
     CHECK(report.send_abandoned == 1);
 }
 
+inline namespace parts {
+
+inline constexpr gossip::Topic<int> shop_new{"shop.new"};
+inline constexpr gossip::Topic<int> shop_new_deep{"shop.new.deep"};
+inline constexpr gossip::Topic<int> other_new{"other.new"};
+
+} // namespace parts
+
 TEST_CASE("a pattern reads streams that are made after it", "[bus_streams]") {
     GOSSIP_NEEDS_REDIS()
     const RedisServer server;
@@ -338,9 +346,9 @@ TEST_CASE("a pattern reads streams that are made after it", "[bus_streams]") {
     std::atomic<int> sum{0};
     auto s = bus.subscribe(gossip::Pattern{"shop.*"}, [&](const Event& event) { sum += event.data<int>(); });
     CHECK(shop.publish(counted, 1) == PublishStatus::accepted);
-    CHECK(shop.publish(gossip::Topic<int>{"shop.new"}, 10) == PublishStatus::accepted);
-    CHECK(shop.publish(gossip::Topic<int>{"other.new"}, 100) == PublishStatus::accepted);
-    CHECK(shop.publish(gossip::Topic<int>{"shop.new.deep"}, 1'000) == PublishStatus::accepted);
+    CHECK(shop.publish(shop_new, 10) == PublishStatus::accepted);
+    CHECK(shop.publish(other_new, 100) == PublishStatus::accepted);
+    CHECK(shop.publish(shop_new_deep, 1'000) == PublishStatus::accepted);
     CHECK(eventually([&] { return sum == 11; }));
     CHECK(shop.drain(10s));
     CHECK(shop.stats().sent == 4);

@@ -131,11 +131,13 @@ TEST_CASE("the lookout takes over from an owner that makes no progress", "[parki
     const Bounded bounded("the lookout");
     Lot lot(2);
     Source source;
+    source.moving = true;
     REQUIRE(lot.take_duty(0));
     Sleeper lookout(lot, 1, source);
     REQUIRE(eventually([&] { return lot.has_sleepers(); }));
     CHECK(lot.watched());
-    source.work = true; // left to the owner, which is stuck
+    source.work = true;    // left to the owner,
+    source.moving = false; // which is stuck from here on
 
     CHECK(eventually([&] { return lookout.awake.load(); }));
     CHECK(lot.on_duty(1));
