@@ -299,6 +299,32 @@ TEST_CASE("a reader that waits for room stops within 50 ms", "[bus_redis]") {
     CHECK(best < 50ms);
 }
 
+TEST_CASE("a pattern that ends while its messages are on their way doubles none of them", "[bus_redis]") {
+    GOSSIP_NEEDS_REDIS()
+    constexpr int count = 500;
+    const RedisServer server;
+    RedisBus bus{RedisOptions{.url = server.url()}, Config{.workers = 1, .buffer_size = 4}};
+    gossip_test::Gate gate;
+    std::atomic<int> runs{0};
+    auto s = bus.subscribe(counted, [&](int) {
+        if (runs == 0) {
+            gate.pass();
+        }
+        ++runs;
+    });
+    auto pattern = bus.subscribe(gossip::Pattern{"shop.*"}, [] {});
+    for (int i = 0; i < count; ++i) {
+        CHECK(bus.publish(counted, i) == PublishStatus::accepted);
+    }
+    CHECK(eventually([&] { return bus.stats().unconfirmed == 0; }));
+    pattern.unsubscribe();
+    gate.open();
+    CHECK(eventually([&] { return runs == count; }));
+    auto again = bus.subscribe(gossip::Pattern{"shop.*"}, [] {}); // all that was on its way came before its word
+    CHECK(bus.shutdown().received == count);
+    CHECK(runs == count);
+}
+
 TEST_CASE("unsubscribing ends the server's subscription when nobody else needs it", "[bus_redis]") {
     GOSSIP_NEEDS_REDIS()
     const RedisServer server;

@@ -110,6 +110,7 @@ public:
         auto fresh = std::make_shared<List>(*list_);
         fresh->insert(fresh->end(), patterns.begin(), patterns.end());
         list_ = std::move(fresh);
+        ever_ |= !patterns.empty();
     }
     void remove(const std::vector<Pattern>& patterns) {
         const std::lock_guard lock(mutex_);
@@ -121,13 +122,18 @@ public:
         }
         list_ = std::move(fresh);
     }
-    [[nodiscard]] std::shared_ptr<const List> wanted() const {
+    struct Snapshot {
+        std::shared_ptr<const List> list;
+        bool ever; // one was wanted, now or before: the server may still send its messages
+    };
+    [[nodiscard]] Snapshot wanted() const {
         const std::lock_guard lock(mutex_);
-        return list_;
+        return {list_, ever_};
     }
 
 private:
     mutable std::mutex mutex_;
+    bool ever_ = false;
     std::shared_ptr<const List> list_ = std::make_shared<List>();
 };
 
@@ -149,7 +155,6 @@ public:
         seen_.emplace_back(pattern);
         return same;
     }
-    void forget() noexcept { seen_.clear(); }
 
 private:
     std::string channel_;

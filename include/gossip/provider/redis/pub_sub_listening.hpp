@@ -110,11 +110,12 @@ private:
             } // else the connection was lost meanwhile: this is another message
         }
         const std::string_view name = channel.substr(std::min(options_.prefix.size(), channel.size()));
-        const auto wanted = patterns_.wanted();
-        if (wanted->empty()) {
-            copies_.forget();
-        } else if ((!pattern.empty() && !matches_any(*wanted, name)) || copies_.is_copy(channel, payload, pattern)) {
-            return true; // the server's patterns are wider than ours
+        const WantedPatterns::Snapshot wanted = patterns_.wanted();
+        if (!pattern.empty() && !matches_any(*wanted.list, name)) {
+            return true; // the server's patterns are wider than ours, and what was on its way comes after their end
+        }
+        if (wanted.ever && copies_.is_copy(channel, payload, pattern)) {
+            return true;
         }
         stalled_ = inbound_.take(engine, name, payload, nullptr, 1) == Inbound::Taken::no;
         if (stalled_) {

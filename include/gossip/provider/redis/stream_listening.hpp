@@ -110,7 +110,7 @@ public:
     }
     bool wants(std::string_view stream) noexcept override {
         return stream.starts_with(options_.prefix) &&
-               matches_any(*patterns_.wanted(), stream.substr(options_.prefix.size()));
+               matches_any(*patterns_.wanted().list, stream.substr(options_.prefix.size()));
     }
 
 private:

@@ -44,7 +44,7 @@ public:
             reading_.close();
             tending_.close();
             settler_.lost();
-            read_out_ = unblocked_ = false;
+            read_out_ = unblocks_ = false;
             if (!result && !state_.interrupt.stopped()) {
                 state_.came_down(result.error());
                 news_.lost(result.error());
@@ -136,11 +136,11 @@ private:
             }
             is_new_ = true;
         }
-        if (std::exchange(is_new_, false)) {
-            unblock();
+        if (std::exchange(is_new_, false) || !may_read_) {
+            unblocks_ = true;
         }
+        unblock(now);
         if (!may_read_) {
-            unblock();
             if (!read_out_) {
                 settler_.give_back(batch_.take_rest());
                 state_.reading_stopped();
@@ -153,12 +153,21 @@ private:
         return {};
     }
 
-    /// A blocked read does not see new streams, and keeps a consumer in the server that wants to go.
-    void unblock() {
-        if (read_out_ && !unblocked_) {
-            unblocked_ = true;
-            settler_.tell({"CLIENT", "UNBLOCK", Number{client_id_}});
+    /// A blocked read does not see new streams, and keeps a consumer in the server that wants to go. The server may take
+    /// this word before the read, which came on another connection: it is said again until the read has its answer.
+    void unblock(Deadline now) {
+        unblocks_ = unblocks_ && read_out_;
+        if (!unblocks_) {
+            unblock_pause_ = std::chrono::milliseconds{1};
+            unblock_at_ = {};
+            return;
         }
+        if (now >= unblock_at_) {
+            settler_.tell({"CLIENT", "UNBLOCK", Number{client_id_}});
+            unblock_at_ = now + unblock_pause_;
+            unblock_pause_ = std::min(unblock_pause_ * 2, std::chrono::milliseconds{100});
+        }
+        until_ = std::min(until_, unblock_at_);
     }
 
     /// One piece of the rarer work, if any is due.
@@ -263,7 +272,6 @@ private:
         arguments.resize(head + (arguments.size() - head) * 2, ">");
         reading_.queue(Arguments{arguments});
         read_out_ = true;
-        unblocked_ = false;
         read_until_ = now + options_.stream.block + options_.command_timeout;
         until_ = std::min(until_, read_until_);
         return {};
@@ -350,12 +358,14 @@ private:
     Deadline upkeep_at_{};
     Deadline read_at_{};
     Deadline read_until_{};
+    Deadline unblock_at_{};
     std::chrono::milliseconds pause_{1};
+    std::chrono::milliseconds unblock_pause_{1};
     std::uint64_t entries_ = 0;
     std::uint64_t taken_claims_ = 0;
     bool may_read_ = true;
     bool read_out_ = false;
-    bool unblocked_ = false;
+    bool unblocks_ = false; // the read that is out has to end
     bool done_ = false;
 };
 

@@ -73,10 +73,17 @@ public:
 
     void remove(TopicKind kind, std::string_view name) {
         const auto at = of(kind).find(name);
-        if (at != of(kind).end() && --at->second.users == 0) {
-            changes_.push_back({kind, false, 0, at->first});
-            of(kind).erase(at);
+        if (at == of(kind).end() || --at->second.users != 0) {
+            return;
         }
+        if (at->second.state == TopicState::wanted) { // never asked for
+            std::erase_if(changes_, [&](const Asked& change) {
+                return change.subscribes && change.kind == kind && change.name == name;
+            });
+        } else {
+            changes_.push_back({kind, false, 0, at->first});
+        }
+        of(kind).erase(at);
     }
 
     /// One that was added.
