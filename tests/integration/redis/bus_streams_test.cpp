@@ -318,6 +318,7 @@ TEST_CASE("a frozen server keeps no shutdown of a stream's bus longer than its d
     auto s = bus.subscribe(counted, [&](const int&) { ++runs; });
     CHECK(bus.publish(counted, 1) == PublishStatus::accepted);
     CHECK(eventually([&] { return runs == 1; }));
+    CHECK(bus.drain(10s)); // the server has confirmed the first
     server.freeze();
     CHECK(bus.publish(counted, 2) == PublishStatus::accepted);
     const auto begin = std::chrono::steady_clock::now();

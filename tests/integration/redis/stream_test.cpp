@@ -388,6 +388,8 @@ TEST_CASE("a lost group is made again behind the last entry read; a lost stream 
     add(server, "s", 5, 10);
     REQUIRE(eventually([&] { return ear.count() == 10; }));
     server.command({"FLUSHALL"});
+    const auto last = std::chrono::milliseconds{ear.heard().back().id.milliseconds};
+    REQUIRE(eventually([&] { return std::chrono::system_clock::now().time_since_epoch() > last + 1ms; })); // a new id
     add(server, "s", 10, 15);
     REQUIRE(eventually([&] { return ear.count() == 15; }));
 
