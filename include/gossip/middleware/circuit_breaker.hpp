@@ -1,6 +1,7 @@
 #pragma once
 
 #include <gossip/core/clock.hpp>
+#include <gossip/core/guard.hpp>
 #include <gossip/middleware/middleware.hpp>
 
 #include <atomic>
@@ -70,8 +71,13 @@ public:
     }
 
 private:
-    bool counts(const Error& error) const {
-        return options_.counts == nullptr ? !is_validation(error) : options_.counts(error);
+    /// Never throws: a trial has to end whatever the predicate does.
+    bool counts(const Error& error) const noexcept {
+        if (options_.counts == nullptr) {
+            return !is_validation(error);
+        }
+        bool counted = true;
+        return !detail::succeeds([&] { counted = options_.counts(error); }) || counted;
     }
 
     Ticket enter_slowly(std::chrono::nanoseconds now) {
@@ -178,7 +184,8 @@ private:
 /// Threads: one circuit for all that is wrapped by it or its copies: make one for each thing that may be down.
 /// Cost:    closed, one load and compare more than the call; opening and trials take a lock.
 /// Errors:  bad options are ValidationErrors. Put it inside of retry and outside of timeout. A deferral counts as
-///          success when the processor returns. A trial that never returns keeps the circuit half open.
+///          success when the processor returns. A trial that never returns keeps the circuit half open. A failure at
+///          which `counts` throws counts.
 [[nodiscard]] inline CircuitBreaker circuit_breaker(const CircuitBreakerOptions& options = {}) {
     return CircuitBreaker(std::make_shared<Circuit>(options));
 }

@@ -134,6 +134,25 @@ TEST_CASE("bad data is not the other side's failure, unless one says so", "[circ
     CHECK(breaker.state() == CircuitState::closed);
 }
 
+TEST_CASE("a predicate that throws during a trial neither keeps the circuit half open nor hides the failure",
+          "[circuit_breaker]") {
+    Rig rig;
+    Script script({down, down});
+    const auto breaker = middleware::circuit_breaker(
+        {.failures = 1, .open_for = 1s, .counts = [](const gossip::Error&) -> bool { throw std::string("bug"); }});
+    auto bound = bind(breaker(script.processor()));
+
+    CHECK(rig.run(bound).error().what() == std::string(down.error().what()));
+    CHECK(breaker.state() == CircuitState::open);
+    rig.clock.advance(1s);
+    CHECK(rig.run(bound).error().what() == std::string(down.error().what())); // the trial
+    CHECK(breaker.state() == CircuitState::open);
+    rig.clock.advance(1s);
+
+    CHECK(rig.run(bound));
+    CHECK(breaker.state() == CircuitState::closed);
+}
+
 TEST_CASE("bad circuit breaker options are refused", "[circuit_breaker]") {
     CHECK_THROWS_AS(middleware::circuit_breaker({.failures = 0}), gossip::ValidationError);
     CHECK_THROWS_AS(middleware::circuit_breaker({.open_for = 0s}), gossip::ValidationError);
