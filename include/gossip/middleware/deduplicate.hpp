@@ -120,10 +120,14 @@ public:
 
     template <class Next>
     Result operator()(Next& next, Context& context, const Event& event) const {
-        if (context.attempt() > 1) {
-            return next(context, event); // a redelivery is no duplicate
-        }
         const Key key(key_of_(event));
+        if (context.attempt() > 1) { // a redelivery is no duplicate, but later ones are duplicates of it
+            Result result = next(context, event);
+            if (result) {
+                detail::succeeds([&] { static_cast<void>(seen_->remember(key, context.now().count())); });
+            }
+            return result;
+        }
         const std::uint64_t number = seen_->remember(key, context.now().count());
         if (number == 0) {
             duplicates_->fetch_add(1, std::memory_order_relaxed); // relaxed: a count to show
@@ -168,7 +172,7 @@ private:
 /// Threads: each processor remembers for itself, so that two processors of one event both see it.
 /// Cost:    a lock, a hash and two allocations for each new key; memory for `count` keys.
 /// Errors:  bad options are ValidationErrors. A key whose run fails is forgotten, so that it can be tried again;
-///          redeliveries always run. A duplicate that arrives while the first is running succeeds at once: should the
+///          redeliveries always run, and are remembered when they succeed. A duplicate that arrives while the first is running succeeds at once: should the
 ///          first then fail, only the first is tried again. Remembered in memory alone: another process, or this one
 ///          restarted, knows nothing of it.
 template <class KeyOf>

@@ -63,6 +63,23 @@ TEST_CASE("what failed may come again, and a redelivery is no duplicate", "[dedu
     CHECK(script.calls == 3);
 }
 
+TEST_CASE("what has succeeded in a redelivery is not run again", "[deduplicate]") {
+    Rig rig;
+    Script script({gossip::errors::retryable, gossip::errors::retryable});
+    const auto once = middleware::deduplicate();
+    auto bound = bind(once(script.processor()));
+    const Event event{number, 1};
+
+    CHECK_FALSE(rig.run(bound, event));
+    CHECK_FALSE(rig.run(bound, event, 2));
+    CHECK(rig.run(bound, event, 3));
+    CHECK(script.calls == 3);
+    CHECK(rig.run(bound, event));
+
+    CHECK(script.calls == 3);
+    CHECK(once.duplicates() == 1);
+}
+
 TEST_CASE("a key function says what is the same", "[deduplicate]") {
     Rig rig;
     int calls = 0;
