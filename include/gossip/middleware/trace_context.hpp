@@ -36,7 +36,7 @@ struct TraceContext {
     }
 
     /// Nothing for what is no traceparent: the caller begins a trace of its own. Later versions are read as far as this
-    /// one goes.
+    /// one goes, and flags that have no meaning yet are not passed on.
     [[nodiscard]] static std::optional<TraceContext> parse(std::string_view text) noexcept {
         if (text.size() < 55 || text[2] != '-' || text[35] != '-' || text[52] != '-') {
             return std::nullopt;
@@ -50,7 +50,7 @@ struct TraceContext {
             *span == 0 || (text.size() > 55 && (*version == 0 || text[55] != '-'))) {
             return std::nullopt;
         }
-        return TraceContext{*high, *low, *span, static_cast<std::uint8_t>(*flags)};
+        return TraceContext{*high, *low, *span, static_cast<std::uint8_t>(*flags & known_flags)};
     }
 
     /// The beginning of a new trace, sampled.
@@ -62,6 +62,8 @@ struct TraceContext {
     [[nodiscard]] friend bool operator==(const TraceContext&, const TraceContext&) noexcept = default;
 
 private:
+    static constexpr std::uint64_t known_flags = 3; // sampled, and that the trace's number is random
+
     static std::uint64_t some_bits() noexcept {
         const std::uint64_t bits = detail::random_bits();
         return bits != 0 ? bits : 1; // zero means none

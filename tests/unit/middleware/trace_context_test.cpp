@@ -52,6 +52,14 @@ TEST_CASE("what is no traceparent is nothing", "[trace_context]") {
     }
 }
 
+TEST_CASE("flags without a meaning are not passed on", "[trace_context]") {
+    const auto parsed = TraceContext::parse("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-ff");
+
+    REQUIRE(parsed);
+    CHECK(parsed->sampled());
+    CHECK(parsed->child().text().substr(52) == "-03");
+}
+
 TEST_CASE("a child stays in its trace, a root begins one", "[trace_context]") {
     const TraceContext root = TraceContext::root();
     const TraceContext child = root.child();
