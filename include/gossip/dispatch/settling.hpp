@@ -164,7 +164,7 @@ inline std::int64_t redelivery_delay(const Redelivery& policy, int attempt) noex
     if (policy.first_delay.count() == 0) {
         return 0; // however large the power is that it would be multiplied with
     }
-    const auto longest = static_cast<double>(policy.max_delay.count());
+    const auto longest = static_cast<double>(std::max(policy.max_delay, policy.first_delay).count());
     double delay = static_cast<double>(policy.first_delay.count()) * std::pow(policy.growth, attempt - 2);
     delay = delay < longest ? delay : longest;
     delay -= delay * policy.jitter * random_fraction();

@@ -32,7 +32,7 @@ struct Redelivery {
     std::chrono::nanoseconds first_delay = std::chrono::milliseconds{100};
     double growth = 2.0; // each delay is that many times the one before
     double jitter = 0.5; // the part of a delay that is drawn at random: 0 none, 1 all of it
-    std::chrono::nanoseconds max_delay = std::chrono::minutes{5};
+    std::chrono::nanoseconds max_delay = std::chrono::minutes{5}; // no delay grows above it, or above first_delay
     std::function<bool(const Error&)> when{}; // which errors; fatal and validation errors are never tried again
 };
 

@@ -54,6 +54,14 @@ TEST_CASE("delays grow by their factor up to the longest", "[bus][redelivery]") 
     CHECK(attempts.bus.stats().failed == 1);
 }
 
+TEST_CASE("a first delay beyond the longest is waited for, and grows no more", "[bus][redelivery]") {
+    Attempts attempts;
+    attempts.run({.attempts = 3, .first_delay = 1h, .jitter = 0}, 200, 1min);
+
+    const std::vector<std::chrono::nanoseconds> expected{0h, 1h, 2h};
+    CHECK(attempts.at == expected);
+}
+
 TEST_CASE("delays are drawn at random between none of the jitter and all of it", "[bus][redelivery]") {
     std::vector<std::chrono::nanoseconds> delays;
     for (int i = 0; i < 40; ++i) {
