@@ -82,6 +82,13 @@ public:
         return Batch(*this).template bind<Data>();
     }
 
+    /// The same batch of what `make` makes of its callable.
+    template <class Make>
+    [[nodiscard]] auto replace_callable(const Make& make) && {
+        auto made = make(std::move(f_));
+        return Batch<T, decltype(made)>(options_, std::move(made));
+    }
+
 private:
     BatchOptions options_;
     F f_;

@@ -235,13 +235,19 @@ public:
                                               SubscribeOptions options = {}) {
         return add(bind_processor<void>(std::forward<F>(processor)), std::move(options), std::move(types), {});
     }
-    /// Ends by itself when the owner is gone; the owner lives while the processor runs. The processor may be a member
-    /// function of the owner. An owner that is gone already makes an inert subscription.
+    /// Ends by itself with the first event after the owner is gone; the owner lives while the processor runs, be it as a
+    /// batch or on a helper thread. The processor may be a member function of the owner. An owner that is gone already
+    /// makes an inert subscription.
     template <class T, class Owner, class F>
     [[nodiscard]] Subscription subscribe(const Topic<T>& topic, std::weak_ptr<Owner> owner, F&& processor,
                                          SubscribeOptions options = {}) {
         carrier_.template meet<T>();
         return add_owned<T>(std::move(owner), std::forward<F>(processor), std::move(options), {topic.type()}, {});
+    }
+    template <class Owner, class F>
+    [[nodiscard]] Subscription subscribe(const EventType& type, std::weak_ptr<Owner> owner, F&& processor,
+                                         SubscribeOptions options = {}) {
+        return add_owned<void>(std::move(owner), std::forward<F>(processor), std::move(options), {type}, {});
     }
     template <class Owner, class F>
     [[nodiscard]] Subscription subscribe(const Pattern& pattern, std::weak_ptr<Owner> owner, F&& processor,
@@ -346,14 +352,13 @@ private:
     template <class T, class Owner, class F>
     Subscription add_owned(std::weak_ptr<Owner> owner, F&& processor, SubscribeOptions options,
                            std::vector<EventType> names, std::vector<Pattern> patterns) {
-        const std::shared_ptr<Owner> alive = owner.lock();
-        if (alive == nullptr) {
+        if (owner.expired()) {
             return {};
         }
         auto membership = std::make_shared<detail::Membership>(engine_);
         Subscription subscription =
-            add(detail::own_processor<T>(std::move(owner), *alive, std::forward<F>(processor), membership),
-                std::move(options), std::move(names), std::move(patterns));
+            add(detail::own_processor<T>(std::move(owner), std::forward<F>(processor), membership), std::move(options),
+                std::move(names), std::move(patterns));
         membership->set(subscription.id());
         return subscription;
     }

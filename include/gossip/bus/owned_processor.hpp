@@ -2,6 +2,7 @@
 #pragma once
 
 #include <gossip/core/processor.hpp>
+#include <gossip/core/wrapped.hpp>
 #include <gossip/dispatch/engine.hpp>
 
 #include <atomic>
@@ -34,27 +35,58 @@ private:
     std::atomic<std::uint64_t> id_{0};
 };
 
-/// A member function of an object that somebody keeps alive.
-template <class Owner, class Member>
-struct MemberCall {
-    Owner* owner;
-    Member member;
+/// A callable, or a member function, of an object that may go: called only while the object is there, which then stays
+/// until the call has returned, on whatever thread that is. A call that comes too late succeeds without doing anything.
+template <class Owner, class F>
+class OwnedCall {
+    static constexpr bool is_member = std::is_member_function_pointer_v<F>;
+
+    /// What a call with these arguments is.
+    template <class... Args>
+    struct Call : std::bool_constant<std::is_invocable_v<F&, Args...>> {
+        static constexpr bool is_nothrow = std::is_nothrow_invocable_v<F&, Args...>;
+    };
+    template <class... Args>
+    requires is_member struct Call<Args...> : std::bool_constant<std::is_invocable_v<F&, Owner&, Args...>> {
+        static constexpr bool is_nothrow = std::is_nothrow_invocable_v<F&, Owner&, Args...>;
+    };
+
+public:
+    OwnedCall(std::weak_ptr<Owner> owner, F f) : owner_(std::move(owner)), f_(std::move(f)) {}
 
     template <class... Args>
-    requires std::is_invocable_v<Member, Owner&, Args...>
-    decltype(auto) operator()(Args&&... args) const { return std::invoke(member, *owner, std::forward<Args>(args)...); }
+    requires Call<Args...>::value auto operator()(Args&&... args) noexcept(Call<Args...>::is_nothrow) {
+        const std::shared_ptr<Owner> kept = owner_.lock();
+        const auto call = [&]() -> decltype(auto) {
+            if constexpr (is_member) {
+                return std::invoke(f_, *kept, std::forward<Args>(args)...);
+            } else {
+                return std::invoke(f_, std::forward<Args>(args)...);
+            }
+        };
+        using Answer = std::remove_cvref_t<decltype(call())>;
+        if constexpr (std::is_void_v<Answer>) {
+            if (kept != nullptr) {
+                call();
+            }
+        } else if constexpr (std::is_convertible_v<Answer, Result>) {
+            return kept != nullptr ? Result(call()) : Result{};
+        } else {
+            return kept != nullptr ? call() : Answer{};
+        }
+    }
+
+private:
+    std::weak_ptr<Owner> owner_;
+    F f_;
 };
 
 template <class T, class Owner, class F>
-auto own_processor(std::weak_ptr<Owner> owner, Owner& alive, F&& processor, std::shared_ptr<Membership> membership) {
-    auto bound = [&] {
-        if constexpr (std::is_member_function_pointer_v<std::remove_cvref_t<F>>) {
-            return bind_processor<T>(MemberCall<Owner, std::remove_cvref_t<F>>{&alive, processor});
-        } else {
-            static_cast<void>(alive);
-            return bind_processor<T>(std::forward<F>(processor));
-        }
-    }();
+auto own_processor(std::weak_ptr<Owner> owner, F&& processor, std::shared_ptr<Membership> membership) {
+    // What runs later than the call below, such as a batch, or on another thread, sees to its owner by itself.
+    auto bound = bind_processor<T>(replace_callable(std::decay_t<F>(std::forward<F>(processor)), [&](auto callable) {
+        return OwnedCall<Owner, decltype(callable)>(owner, std::move(callable));
+    }));
     return [owner = std::move(owner), bound = std::move(bound),
             membership = std::move(membership)](Context& context, const Event& event) mutable -> Result {
         if (const std::shared_ptr<Owner> kept = owner.lock()) {

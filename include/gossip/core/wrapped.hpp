@@ -98,6 +98,16 @@ consteval bool silent_processor() {
 template <class T, class F>
 inline constexpr bool never_fails<BoundProcessor<T, F>> = silent_processor<T, F>();
 
+/// What `f` makes of a user's callable, where that stands inside of middleware, filters or a batch.
+template <class P, class F>
+[[nodiscard]] auto replace_callable(P processor, const F& f) {
+    if constexpr (requires { std::move(processor).replace_callable(f); }) {
+        return std::move(processor).replace_callable(f);
+    } else {
+        return f(std::move(processor));
+    }
+}
+
 /// A processor with a policy around it, while the type of the data is not known. It becomes an event processor when
 /// `bind<T>` says what T is; what is wrong with the processor is told there.
 ///
@@ -115,6 +125,13 @@ public:
     template <class T>
     requires std::copy_constructible<P>
     [[nodiscard]] auto bind() const& { return around<T>(policy_, bind_processor<T>(P(processor_))); }
+
+    /// The same around what `f` makes of the innermost callable.
+    template <class F>
+    [[nodiscard]] auto replace_callable(const F& f) && {
+        auto replaced = detail::replace_callable(std::move(processor_), f);
+        return Wrapped<Policy, decltype(replaced)>(std::move(policy_), std::move(replaced));
+    }
 
 private:
     template <class T, class Next>

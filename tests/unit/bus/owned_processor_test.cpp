@@ -1,4 +1,5 @@
 #include <gossip/gossip.hpp>
+#include <gossip/testing.hpp>
 
 #include "support/catch.hpp"
 #include "support/eventually.hpp"
@@ -6,6 +7,7 @@
 #include <atomic>
 #include <chrono>
 #include <memory>
+#include <span>
 #include <thread>
 
 namespace owned_processor_test {
@@ -121,6 +123,100 @@ TEST_CASE("an owner that holds its own subscription may die in its own processor
         REQUIRE(gone);
         REQUIRE(bus.stats().subscriptions == 0);
     }
+}
+
+TEST_CASE("a batch of an owner that has gone runs nothing, and its events are handled", "[owned_processor]") {
+    gossip::testing::ManualClock clock;
+    gossip::EventBus bus{gossip::Config{.workers = 0, .clock = &clock}};
+    auto owner = std::make_shared<Owner>();
+    int runs = 0;
+    auto s = bus.subscribe(
+        number, std::weak_ptr(owner),
+        gossip::batch<int>({.size = 10, .period = 1s}, [&, raw = owner.get()](std::span<const int> numbers) {
+            ++runs;
+            raw->sum += static_cast<int>(numbers.size());
+        }));
+    bus.publish(number, 1);
+    bus.poll();
+    clock.advance(1s);
+    bus.poll();
+    CHECK(runs == 1);
+    CHECK(owner->sum == 1);
+
+    bus.publish(number, 2);
+    bus.poll();
+    owner.reset();
+    clock.advance(1s);
+    bus.poll();
+
+    CHECK(runs == 1);
+    CHECK(bus.stats().handled == 2);
+}
+
+TEST_CASE("an owner lives while its batch runs", "[owned_processor]") {
+    gossip::EventBus bus{gossip::Config{.workers = 0}};
+    auto owner = std::make_shared<Owner>();
+    const std::weak_ptr<Owner> watch = owner;
+    bool alive = false;
+    auto s = bus.subscribe(number, watch, gossip::batch<int>({.size = 2}, [&](std::span<const gossip::Event>) {
+                               owner.reset();
+                               alive = !watch.expired();
+                               gossip::BatchResult result;
+                               result.fail(1, gossip::errors::fatal);
+                               return result;
+                           }));
+
+    bus.publish(number, 1);
+    bus.publish(number, 2);
+    bus.poll();
+
+    CHECK(alive);
+    CHECK(watch.expired());
+    CHECK(bus.stats().handled == 1);
+    CHECK(bus.stats().failed == 1);
+}
+
+TEST_CASE("an owner lives as long as a run that nobody waits for any more", "[owned_processor]") {
+    gossip::testing::ManualClock clock;
+    gossip::EventBus bus{gossip::Config{.workers = 1, .clock = &clock}};
+    auto owner = std::make_shared<Owner>();
+    const std::weak_ptr<Owner> watch = owner;
+    gossip_test::Gate begun;
+    gossip_test::Gate go_on;
+    std::atomic<bool> alive{false};
+    auto s = bus.subscribe(tick, watch, gossip::middleware::timeout_detached(1s)([&] {
+                               begun.open();
+                               go_on.pass();
+                               alive = !watch.expired();
+                           }));
+    bus.publish(tick);
+    REQUIRE(begun.pass());
+    clock.advance(1s);
+    REQUIRE(gossip_test::eventually([&] { return bus.stats().failed == 1; }));
+
+    owner.reset();
+    go_on.open();
+    bus.shutdown();
+
+    CHECK(alive);
+    CHECK(watch.expired());
+}
+
+TEST_CASE("a member function of an owned object can stand in middleware, for names and patterns too",
+          "[owned_processor]") {
+    gossip::EventBus bus{gossip::Config{.workers = 0}};
+    auto owner = std::make_shared<Owner>();
+    const auto twice = gossip::middleware::duplicate_every(1);
+    auto a = bus.subscribe(number, std::weak_ptr(owner), twice(&Owner::add));
+    auto b = bus.subscribe(gossip::EventType{"test.number"}, std::weak_ptr(owner), &Owner::any);
+
+    CHECK(bus.publish_sync(number, 3).ok());
+    CHECK(owner->sum == 6);
+    CHECK(owner->events == 1);
+    owner.reset();
+    CHECK(bus.publish_sync(number, 3).ok());
+
+    CHECK(bus.stats().subscriptions == 0);
 }
 
 TEST_CASE("a failing owned processor is told apart by its subscription", "[owned_processor]") {
