@@ -1,7 +1,15 @@
-// Five services on one bus: an order goes from service to service as events, and what belongs to one request can be
-// told from the rest. Billing is down for a while; what failed meanwhile waits among the dead letters and is replayed.
+// Five services: an order goes from service to service as events, and what belongs to one request can be told from the
+// rest. Without arguments all of them are in this process, on one bus: billing is down for a while, and what failed
+// meanwhile waits among the dead letters and is replayed.
 //
-// It prints, among others:
+// With a server each service is a process, and only the bus differs. Start them in any order, end them with Ctrl-C; what
+// a service misses while it is not there waits for it:
+//     for service in audit inventory billing shipping; do
+//         microservices --redis redis://127.0.0.1:6379 --service $service &
+//     done
+//     microservices --redis redis://127.0.0.1:6379 --service orders
+//
+// Without arguments it prints, among others:
 //     > req-1: orders.placed o-1
 //     > req-1: inventory.reserved o-1
 //     > req-1: billing.paid o-1
@@ -13,10 +21,15 @@
 //     > req-3: shipping.shipped o-3
 #include "services.hpp"
 
+#ifdef GOSSIP_EXAMPLE_REDIS // there is a gossip::redis
+#include "over_redis.hpp"
+#endif
+
 #include <chrono>
 #include <cstddef>
 #include <cstdio>
 #include <string>
+#include <string_view>
 
 namespace {
 
@@ -60,7 +73,33 @@ bool run(gossip::EventBus<Provider>& bus) {
 
 } // namespace
 
-int main() {
+int main(int argc, char** argv) {
+    std::string url;
+    std::string service;
+    bool understood = argc % 2 == 1;
+    for (int i = 1; i + 1 < argc; i += 2) {
+        const std::string_view option = argv[i];
+        understood = understood && (option == "--redis" || option == "--service");
+        (option == "--redis" ? url : service) = argv[i + 1];
+    }
+    if (!understood || url.empty() != service.empty()) {
+        std::fprintf(stderr, "usage: microservices [--redis redis://127.0.0.1:6379 --service "
+                             "orders|inventory|billing|shipping|audit]\n");
+        return 2;
+    }
+    if (!url.empty()) {
+#ifdef GOSSIP_EXAMPLE_REDIS
+        try {
+            return shop::serve(url, service);
+        } catch (const gossip::Error& error) { // a bad url, or nobody there
+            std::fprintf(stderr, "%s: %s\n", service.c_str(), error.what());
+            return 1;
+        }
+#else
+        std::fprintf(stderr, "built without gossip::redis\n");
+        return 2;
+#endif
+    }
     // Around every processor of the bus: what it publishes inherits the request of the event that it was called for.
     gossip::EventBus<gossip::MemoryProvider> bus{
         gossip::Config{.workers = 2, .middleware = gossip::middleware::correlation("request")}};

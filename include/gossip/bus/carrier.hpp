@@ -166,9 +166,10 @@ public:
         }
     }
 
-    /// What the subscription is to keep as long as it lives. Throws what the provider has to say against it.
-    [[nodiscard]] std::shared_ptr<void> listen(const Engine& engine, const std::vector<EventType>& names,
-                                               const std::vector<Pattern>& patterns) {
+    /// What the subscription is to keep as long as it lives; null where there is nothing to listen for. Where events stay
+    /// in the process it throws what the provider has to say against it.
+    [[nodiscard]] std::shared_ptr<Listening<Provider>>
+    listening(const Engine& engine, const std::vector<EventType>& names, const std::vector<Pattern>& patterns) {
         if constexpr (leaves) {
             std::vector<EventType> foreign;
             std::vector<Pattern> wide;
@@ -179,15 +180,22 @@ public:
             if ((foreign.empty() && wide.empty()) || engine.closed()) {
                 return nullptr;
             }
-            auto listening = std::make_shared<Listening<Provider>>(way_back_, std::move(foreign), std::move(wide));
-            listening->begin(provider_);
-            return listening;
+            return std::make_shared<Listening<Provider>>(way_back_, std::move(foreign), std::move(wide));
         } else {
             static_cast<void>(engine);
             if (const Result heard = provider_.listen(names, patterns); !heard) {
                 heard.error().rethrow();
             }
             return nullptr;
+        }
+    }
+    /// Begins to listen, for a subscription that is there: what arrives at once finds it. Throws what the provider has to
+    /// say against it.
+    void begin(const std::shared_ptr<Listening<Provider>>& listening) {
+        if constexpr (leaves) {
+            if (listening != nullptr) {
+                listening->begin(provider_);
+            }
         }
     }
 

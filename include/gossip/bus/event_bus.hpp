@@ -343,11 +343,12 @@ private:
     Subscription add(event_processor auto processor, SubscribeOptions options, std::vector<EventType> names,
                      std::vector<Pattern> patterns) {
         detail::check(options);
-        std::shared_ptr<void> listening = carrier_.listen(*engine_, names, patterns);
+        const auto listening = carrier_.listening(*engine_, names, patterns);
         detail::Processor wrapped = middleware_.around(detail::Processor(std::move(processor)), names, patterns);
-        const SubscriptionId id = engine_->subscribe(std::move(wrapped), std::move(options), std::move(names),
-                                                     std::move(patterns), std::move(listening));
-        return Subscription(engine_, id);
+        Subscription subscription(engine_, engine_->subscribe(std::move(wrapped), std::move(options), std::move(names),
+                                                              std::move(patterns), listening));
+        carrier_.begin(listening);
+        return subscription;
     }
     template <class T, class Owner, class F>
     Subscription add_owned(std::weak_ptr<Owner> owner, F&& processor, SubscribeOptions options,
