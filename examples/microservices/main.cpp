@@ -2,8 +2,8 @@
 // rest. Without arguments all of them are in this process, on one bus: billing is down for a while, and what failed
 // meanwhile waits among the dead letters and is replayed.
 //
-// With a server each service is a process, and only the bus differs. Start them in any order, end them with Ctrl-C; what
-// a service misses while it is not there waits for it:
+// With a server each service is a process, and only the bus differs. Start them in any order, end them with Ctrl-C;
+// what a service misses while it is not there waits for it:
 //     for service in audit inventory billing shipping; do
 //         microservices --redis redis://127.0.0.1:6379 --service $service &
 //     done

@@ -166,8 +166,8 @@ public:
         }
     }
 
-    /// What the subscription is to keep as long as it lives; null where there is nothing to listen for. Where events stay
-    /// in the process it throws what the provider has to say against it.
+    /// What the subscription is to keep as long as it lives; null where there is nothing to listen for. Where events
+    /// stay in the process it throws what the provider has to say against it.
     [[nodiscard]] std::shared_ptr<Listening<Provider>>
     listening(const Engine& engine, const std::vector<EventType>& names, const std::vector<Pattern>& patterns) {
         if constexpr (leaves) {
@@ -189,8 +189,8 @@ public:
             return nullptr;
         }
     }
-    /// Begins to listen, for a subscription that is there: what arrives at once finds it. Throws what the provider has to
-    /// say against it.
+    /// Begins to listen, for a subscription that is there: what arrives at once finds it. Throws what the provider has
+    /// to say against it.
     void begin(const std::shared_ptr<Listening<Provider>>& listening) {
         if constexpr (leaves) {
             if (listening != nullptr) {

@@ -45,9 +45,9 @@ concept sends_events = requires(P& provider, detail::Engine& engine, Event& even
     { provider.send(engine, event, may_wait) } -> std::same_as<PublishStatus>;
 };
 
-/// `listen` is told what the bus wants to hear; it returns when the transport has confirmed. After an error nothing more is
-/// listened for than before. The same name may be asked for many times. Where events leave the process the subscription
-/// is there when it is called, and what arrives meanwhile finds it; else it is called before.
+/// `listen` is told what the bus wants to hear; it returns when the transport has confirmed. After an error nothing
+/// more is listened for than before. The same name may be asked for many times. Where events leave the process the
+/// subscription is there when it is called, and what arrives meanwhile finds it; else it is called before.
 template <class P>
 concept listens = requires(P& provider, const std::vector<EventType>& names, const std::vector<Pattern>& patterns) {
     { provider.listen(names, patterns) } -> std::same_as<Result>;

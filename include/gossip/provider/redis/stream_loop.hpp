@@ -153,8 +153,8 @@ private:
         return {};
     }
 
-    /// A blocked read does not see new streams, and keeps a consumer in the server that wants to go. The server may take
-    /// this word before the read, which came on another connection: it is said again until the read has its answer.
+    /// A blocked read does not see new streams, and keeps a consumer in the server that wants to go. The server may
+    /// take this word before the read, which came on another connection: it is said again until the read is answered.
     void unblock(Deadline now) {
         unblocks_ = unblocks_ && read_out_;
         if (!unblocks_) {
