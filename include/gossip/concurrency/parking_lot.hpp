@@ -31,7 +31,7 @@ namespace gossip {
 ///          `me`.
 /// Cost:    unattended is one load. Waking takes a lock for some 20 ns, and then the system call.
 /// Stalls:  wakers and sleepers hold a mutex for a few instructions; no user code runs under it.
-template <template <class> class Atom = std::atomic, class Parker = platform::Parker>
+template <template <class> class Atom = std::atomic, class Parker = platform::Parker, class Mutex = std::mutex>
 class ParkingLot {
 public:
     static constexpr std::int64_t never = std::numeric_limits<std::int64_t>::max();
@@ -264,20 +264,22 @@ private:
     /// The lookout's turn, under the lock. True if `me` got up, on duty.
     template <class Source>
     bool look_around(unsigned me, const Source& source) noexcept {
-        const std::uint64_t owner = state_.load(std::memory_order_relaxed) & owner_mask; // relaxed: checked by the CAS
-        if (owner != 0) {
-            const std::uint64_t progress = source.progress(static_cast<unsigned>(owner - 1));
-            if (owner != seen_owner_ || progress != seen_progress_) {
-                seen_owner_ = owner;
-                seen_progress_ = progress;
-                return false;
+        std::uint64_t state = state_.load(std::memory_order_relaxed); // relaxed: checked by the CAS
+        do {
+            const std::uint64_t owner = state & owner_mask;
+            if (owner != 0) {
+                const std::uint64_t progress = source.progress(static_cast<unsigned>(owner - 1));
+                if (owner != seen_owner_ || progress != seen_progress_) {
+                    seen_owner_ = owner;
+                    seen_progress_ = progress;
+                    return false;
+                }
             }
-            if (!change_owner(owner, 0)) {
-                return false;
-            }
-        }
+        } while (!state_.compare_exchange_weak(state, state & ~(owner_mask | lookout_flag),
+                                               std::memory_order_seq_cst,   // [announced] nobody claims a run unwatched
+                                               std::memory_order_relaxed)); // relaxed: who came on duty is watched
+        lookout_ = nobody;
         // Nobody is on duty now: publishers wake somebody themselves. What they left to the former owner is ours.
-        stand_down();
         if (source.has_work() && change_owner(0, me + 1)) {
             leave(me);
             return true;
@@ -340,7 +342,7 @@ private:
     const std::unique_ptr<Place[]> places_;
     const unsigned workers_;
     alignas(platform::cache_line) Atom<std::uint64_t> state_{0};
-    alignas(platform::cache_line) std::mutex mutex_;
+    alignas(platform::cache_line) Mutex mutex_;
     std::vector<unsigned> listed_;
     unsigned lookout_ = nobody;
     unsigned timekeeper_ = nobody;

@@ -44,7 +44,7 @@ public:
     [[nodiscard]] friend constexpr bool operator==(const TimerId&, const TimerId&) noexcept = default;
 
 private:
-    template <class, template <class> class>
+    template <class, template <class> class, class>
     friend class TimerQueue;
 
     constexpr TimerId(std::uint64_t sequence, std::uint32_t slot) noexcept : sequence_(sequence), slot_(slot) {}
@@ -144,7 +144,7 @@ private:
 ///          outgrows the heap's vector copies it under the lock, 24 bytes a timer.
 /// Owns:    the values; those still pending are destroyed with the queue.
 /// Errors:  add, take_if and take_all may throw std::bad_alloc and leave everything as it was. The others cannot fail.
-template <class T, template <class> class Atom = std::atomic>
+template <class T, template <class> class Atom = std::atomic, class Mutex = std::mutex>
 class TimerQueue {
     static_assert(std::is_nothrow_move_constructible_v<T> && std::is_nothrow_destructible_v<T>,
                   "gossip: TimerQueue<T> needs a T that moves and is destroyed without throwing");
@@ -370,7 +370,7 @@ private:
     }
 
     alignas(platform::cache_line) Atom<std::int64_t> next_due_{never}; // read often: off the line that adds write
-    alignas(platform::cache_line) mutable std::mutex mutex_;
+    alignas(platform::cache_line) mutable Mutex mutex_;
     std::vector<Entry> heap_;
     detail::TimerSlots<T> slots_;
     std::uint64_t last_sequence_ = 0;

@@ -1,0 +1,77 @@
+#pragma once
+
+// All programs of this folder, each with how far it is explored.
+
+#include "interleavings/parking_programs.hpp"
+#include "interleavings/queue_programs.hpp"
+
+#include "support/explorer.hpp"
+
+#include <cstdint>
+#include <vector>
+
+namespace gossip_test {
+
+struct Program {
+    const char* name;
+    Bounds bounds; // within which every execution is tried
+    Explored (*explore)(const Bounds& bounds);
+    Explored (*explore_at_random)(const Bounds& bounds, std::uint64_t executions);
+};
+
+template <class P>
+Program program(const char* name, const Bounds& bounds) {
+    return {name, bounds, &explore<P>, &explore_at_random<P>};
+}
+
+inline std::vector<Program> queue_programs_all() {
+    using namespace queue_programs;
+    const Bounds far{.preemptions = 3, .stale_reads = 1};
+    const Bounds wide{.preemptions = 2, .stale_reads = 2, .spurious_failures = 1};
+    const Bounds small{.preemptions = 4, .stale_reads = 2, .spurious_failures = 1};
+    return {
+        program<PushesAndPops>("pushes and pops", far),
+        program<TwoLaps>("two laps", far),
+        program<RunsOfTwo>("runs of two", wide),
+        program<StepsOverParked>("steps over parked ones", far),
+        program<SeesTheParkedValue>("sees the parked value", wide),
+        program<OneSeesTheOther<Draws, SeesPending>>("draws | sees it pending", small),
+        program<OneSeesTheOther<DrawsOverParked, SeesPending>>("draws over a parked one | sees it pending", small),
+        program<OneSeesTheOther<Claims, SeesNothingPending>>("claims | sees nothing pending", small),
+        program<OneSeesTheOther<ClaimsOverParked, SeesNothingPending>>("steps over a parked one | sees nothing pending",
+                                                                       small),
+        program<OneSeesTheOther<Claims, SeesItClaimed>>("claims | sees it claimed", small),
+        program<OneSeesTheOther<VacatesParked, SeesRoom>>("vacates a parked one | sees room", small),
+        program<OneSeesTheOther<VacatesParked, SeesNothingInTheWay>>("vacates a parked one | sees nothing in the way",
+                                                                     small),
+        program<ReadsTheCounts>("reads the counts", wide),
+        program<AsksForTheSize>("asks for the size", wide),
+        program<ClosesInTheMiddle>("closes in the middle", wide),
+        program<GateWhileDrawing>("gate while drawing", small),
+    };
+}
+
+inline std::vector<Program> parking_programs_all() {
+    using namespace parking_programs;
+    const Bounds few{.preemptions = 2, .stale_reads = 1};
+    const Bounds fewest{.preemptions = 1, .stale_reads = 1};
+    const Bounds timed{.preemptions = 2, .stale_reads = 1, .timeouts = 12};
+    const Bounds early{.preemptions = 2, .stale_reads = 0, .early_timeouts = 1, .timeouts = 12};
+    return {
+        program<AllIsHandled<1, 1, 2, false>>("1 worker, 1 publisher", few),
+        program<AllIsHandled<1, 2, 1, false>>("1 worker, 2 publishers", few),
+        program<AllIsHandled<2, 1, 2, false>>("2 workers, 1 publisher", few),
+        program<AllIsHandled<2, 1, 2, true>>("2 workers, 1 publisher, brief", few),
+        program<AllIsHandled<2, 2, 1, false>>("2 workers, 2 publishers", fewest),
+        program<AllIsHandled<2, 2, 1, true>>("2 workers, 2 publishers, brief", fewest),
+        program<AllIsHandled<3, 1, 2, false>>("3 workers, 1 publisher", fewest),
+        program<BlocksBySurprise<2>>("a worker of 2 blocks by surprise", early),
+        program<BlocksBySurprise<3>>("a worker of 3 blocks by surprise",
+                                     {.preemptions = 1, .early_timeouts = 1, .timeouts = 12}),
+        program<CallsForHelp>("calls for help", few),
+        program<ServesTimers>("serves timers", timed),
+        program<ArmsATimer>("arms a timer", few),
+    };
+}
+
+} // namespace gossip_test
