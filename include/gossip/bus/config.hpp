@@ -5,6 +5,8 @@
 #include <gossip/core/clock.hpp>
 #include <gossip/core/errors.hpp>
 #include <gossip/core/event.hpp>
+#include <gossip/core/event_access.hpp>
+#include <gossip/core/event_type.hpp>
 #include <gossip/core/metadata.hpp>
 #include <gossip/core/value_text.hpp>
 #include <gossip/dispatch/dead_letter.hpp>
@@ -16,6 +18,7 @@
 #include <optional>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace gossip {
 
@@ -83,6 +86,30 @@ inline void check(const SubscribeOptions& options) {
     }
     if (!(again.jitter >= 0.0 && again.jitter <= 1.0)) {
         throw ValidationError{"redelivery.jitter", again.jitter, "must be between 0 and 1"};
+    }
+}
+
+/// An event that was moved from, or made of a type that was, has no name.
+inline void check(const Event& event) {
+    if (EventAccess::name(event).empty()) [[unlikely]] {
+        throw_bad_name("event type", {}, rule_of(NameFault::empty));
+    }
+}
+
+/// What a subscription listens to, where some of it may have been moved from.
+inline void check(const std::vector<EventType>& names, const std::vector<Pattern>& patterns) {
+    if (names.empty() && patterns.empty()) {
+        throw ValidationError{"types", "", "must name at least one"};
+    }
+    for (const EventType& name : names) {
+        if (name.name().empty()) {
+            throw_bad_name("event type", {}, rule_of(NameFault::empty));
+        }
+    }
+    for (const Pattern& pattern : patterns) {
+        if (pattern.text().empty()) {
+            throw_bad_name("pattern", {}, rule_of(NameFault::empty));
+        }
     }
 }
 

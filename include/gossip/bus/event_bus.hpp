@@ -89,6 +89,7 @@ public:
 
     /// Never waits. On anything but `accepted` the event is still the caller's.
     [[nodiscard]] PublishStatus try_publish(Event& event) {
+        detail::check(event);
         detail::add_outgoing(event);
         return carrier_.template send<void>(*engine_, event, false);
     }
@@ -235,8 +236,8 @@ public:
                                               SubscribeOptions options = {}) {
         return add(bind_processor<void>(std::forward<F>(processor)), std::move(options), std::move(types), {});
     }
-    /// Ends by itself with the first event after the owner is gone; the owner lives while the processor runs, be it as a
-    /// batch or on a helper thread. The processor may be a member function of the owner. An owner that is gone already
+    /// Ends by itself with the first event after the owner is gone. The owner lives while the processor runs, be it as
+    /// a batch or on a helper thread. The processor may be a member function of the owner. An owner that is gone already
     /// makes an inert subscription.
     template <class T, class Owner, class F>
     [[nodiscard]] Subscription subscribe(const Topic<T>& topic, std::weak_ptr<Owner> owner, F&& processor,
@@ -304,13 +305,17 @@ private:
     static Event bare(const Topic<>& topic, std::int64_t stamp, PublishOptions options) {
         return detail::with(EventAccess::make(topic.type(), stamp, Priority::normal), std::move(options));
     }
-    PublishStatus send(Event event) { return send_as<void>(std::move(event)); }
+    PublishStatus send(Event event) {
+        detail::check(event);
+        return send_as<void>(std::move(event));
+    }
     template <class T>
     PublishStatus send_as(Event event) {
         detail::add_outgoing(event);
         return carrier_.template send<T>(*engine_, event, true);
     }
     SyncResult run(Event event) {
+        detail::check(event);
         detail::add_outgoing(event);
         return carrier_.send_sync(*engine_, event);
     }
@@ -332,6 +337,7 @@ private:
                         std::make_shared<detail::Scheduled>(std::move(event), true, period.count(), carrier_.route()));
     }
     ScheduledId schedule(std::chrono::nanoseconds delay, std::shared_ptr<detail::Scheduled> scheduled) {
+        detail::check(scheduled->event());
         detail::add_outgoing(scheduled->event());
         if (engine_->closed()) {
             return {};
@@ -343,6 +349,7 @@ private:
     Subscription add(event_processor auto processor, SubscribeOptions options, std::vector<EventType> names,
                      std::vector<Pattern> patterns) {
         detail::check(options);
+        detail::check(names, patterns);
         const auto listening = carrier_.listening(*engine_, names, patterns);
         detail::Processor wrapped = middleware_.around(detail::Processor(std::move(processor)), names, patterns);
         Subscription subscription(engine_, engine_->subscribe(std::move(wrapped), std::move(options), std::move(names),
@@ -375,10 +382,7 @@ private:
             });
             return report_;
         }
-        ShutdownReport report;
-        static_cast<Counters&>(report) = counters();
-        report.complete = complete;
-        return report;
+        return ShutdownReport{counters(), complete};
     }
     [[nodiscard]] Counters counters() const { return carrier_.counters(*engine_); }
 

@@ -272,7 +272,7 @@ public:
     [[nodiscard]] bool matches(const EventType& type) const noexcept {
         std::string_view names = type.name();
         std::string_view wanted = text_;
-        if (text_.front() == '*' && names.starts_with("gossip.")) {
+        if (text_.starts_with('*') && names.starts_with("gossip.")) {
             return false;
         }
         while (!wanted.empty() && !names.empty()) {

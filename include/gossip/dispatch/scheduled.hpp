@@ -27,7 +27,8 @@ public:
         : event_(std::move(event)), restamp_(restamp), period_ns_(period_ns), route_(route) {}
 
     void start(Engine& engine, std::int64_t due_ns);
-    /// True for the one call that comes before the event was published (or, again and again, at any time).
+    /// True for the one call that comes before the event was published (or, again and again, at any time). False on
+    /// another bus.
     bool cancel(Engine& engine) noexcept;
     /// False if it was cancelled, or the bus closed, before it could be published.
     [[nodiscard]] bool fire(Engine& engine) noexcept;
@@ -40,6 +41,7 @@ private:
     const bool restamp_;
     const std::int64_t period_ns_; // 0: once
     const PublishRoute route_;
+    const Engine* home_ = nullptr; // constant from start() on
     std::mutex mutex_;
     bool over_ = false; // these three under mutex_
     std::int64_t due_ns_ = 0;
@@ -63,6 +65,7 @@ private:
 
 inline void Scheduled::start(Engine& engine, std::int64_t due_ns) {
     TimerId timer;
+    home_ = &engine;
     {
         const std::lock_guard lock(mutex_);
         due_ns_ = due_ns;
@@ -79,6 +82,9 @@ inline void Scheduled::take_back_if_closed(Engine& engine, TimerId timer) noexce
 }
 
 inline bool Scheduled::cancel(Engine& engine) noexcept {
+    if (&engine != home_) {
+        return false; // another bus's timer may have the same number
+    }
     TimerId timer;
     {
         const std::lock_guard lock(mutex_);

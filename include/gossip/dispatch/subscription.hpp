@@ -14,7 +14,7 @@
 
 namespace gossip {
 
-/// Names one subscription of one bus; never used again for another.
+/// Names one subscription of one bus; never used again for another, nor by another bus of the process.
 class SubscriptionId {
 public:
     constexpr SubscriptionId() noexcept = default;

@@ -392,7 +392,7 @@ private:
     std::vector<const ProcessorList*> retired_;
     std::vector<Ref<Subscriber>> ending_; // removed, and perhaps still running
     std::atomic<bool> has_retired_{false};
-    std::atomic<std::uint64_t> ids_{0};
+    inline static constinit std::atomic<std::uint64_t> ids_{0}; // of all buses: an id means nothing to another one
     std::atomic<std::size_t> live_{0};
 };
 

@@ -101,6 +101,32 @@ TEST_CASE("names that are empty, malformed or wild are refused where they are pu
     CHECK(bus.stats().accepted == 0);
 }
 
+TEST_CASE("what was moved from has no name, and is refused where it is published or subscribed to", "[bus][config]") {
+    EventBus bus{Config{.workers = 0}};
+    gossip::EventType type{"config.run-time"};
+    gossip::Pattern pattern{"config.a-long-name-beyond-what-fits-in-place.*"};
+    gossip::Event event{type, std::string(100, 'x')};
+    CHECK(bus.publish(gossip::Event{std::move(event)}) == gossip::PublishStatus::accepted);
+    CHECK(gossip::EventType{std::move(type)}.name() == "config.run-time");
+    CHECK(gossip::Pattern{std::move(pattern)}.has_wildcard());
+
+    // NOLINTBEGIN(bugprone-use-after-move): that is what is tested
+    CHECK(refusal([&] { bus.publish(event); }) == "event type=");
+    CHECK(refusal([&] { static_cast<void>(bus.try_publish(event)); }) == "event type=");
+    CHECK(refusal([&] { static_cast<void>(bus.publish_sync(event)); }) == "event type=");
+    CHECK(refusal([&] { bus.publish_after(1s, event); }) == "event type=");
+    CHECK(refusal([&] { bus.publish_every(1s, event); }) == "event type=");
+    CHECK(refusal([&] { bus.publish(gossip::Event{type, 1}); }) == "event type=");
+    CHECK(refusal([&] { static_cast<void>(bus.subscribe(type, [] {})); }) == "event type=");
+    CHECK(refusal([&] { static_cast<void>(bus.subscribe(pattern, [] {})); }) == "pattern=");
+    CHECK_FALSE(pattern.matches(gossip::EventType{"a"}));
+    // NOLINTEND(bugprone-use-after-move)
+    CHECK(refusal([&] { static_cast<void>(bus.subscribe_many({}, [] {})); }) == "types=");
+    CHECK(bus.stats().accepted == 1);
+    CHECK(bus.stats().subscriptions == 0);
+    CHECK(bus.stats().timers == 0);
+}
+
 TEST_CASE("a priority that is none is refused where it is published", "[bus][config]") {
     EventBus bus{Config{.workers = 0}};
     const auto priority = static_cast<gossip::Priority>(4);

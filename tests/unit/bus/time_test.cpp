@@ -155,6 +155,34 @@ TEST_CASE("what is published later is stamped when it is due; an event made by h
     CHECK(times[1] == made);
 }
 
+TEST_CASE("a publish that is still to come is cancelled on its own bus alone", "[time]") {
+    Timed mine;
+    Timed other;
+    const auto id = mine.bus.publish_after(1s, number, 1);
+    const auto theirs = other.bus.publish_after(1s, number, 1);
+
+    CHECK_FALSE(other.bus.cancel(id));
+    CHECK(other.bus.stats().timers == 1);
+    CHECK(mine.bus.cancel(id));
+    CHECK(other.bus.cancel(theirs));
+}
+
+TEST_CASE("a manual clock goes forwards only, and stops where it can't count further", "[time]") {
+    gossip::testing::ManualClock clock;
+    EventBus bus{Config{.workers = 0, .clock = &clock}};
+    const auto before = clock.steady();
+    CHECK_THROWS_AS(clock.advance(-1ns), gossip::ValidationError);
+    CHECK(clock.steady() == before);
+
+    clock.advance(std::chrono::nanoseconds::max());
+    clock.advance(std::chrono::nanoseconds::max());
+    bus.publish_after(1h, number, 1);
+    bus.poll();
+
+    CHECK(clock.steady() == std::chrono::nanoseconds::max());
+    CHECK(clock.wall() == std::chrono::system_clock::time_point::max());
+}
+
 TEST_CASE("workers serve timers on a real clock without anybody's help", "[time]") {
     std::atomic<int> heard{0};
     EventBus bus{Config{.workers = 1}};

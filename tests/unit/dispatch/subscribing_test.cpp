@@ -254,7 +254,7 @@ TEST_CASE("unsubscribe may be called twice, by id it says whether there was some
     s.unsubscribe();
     s.unsubscribe();
     CHECK_FALSE(bus.unsubscribe(gossip::SubscriptionId{}));
-    CHECK_FALSE(bus.unsubscribe(gossip::SubscriptionId{12345}));
+    CHECK_FALSE(bus.unsubscribe(gossip::SubscriptionId{~std::uint64_t{0}}));
 }
 
 TEST_CASE("a detached processor stays until it is unsubscribed by its id", "[subscribing]") {
@@ -282,6 +282,19 @@ TEST_CASE("subscription ids are never reused", "[subscribing]") {
     }
     CHECK(ids.size() == 1000);
     CHECK(ids.count(gossip::SubscriptionId{}) == 0);
+}
+
+TEST_CASE("an id of one bus names nothing on another", "[subscribing]") {
+    gossip::EventBus mine{by_hand()};
+    gossip::EventBus other{by_hand()};
+    auto kept = mine.subscribe(tick, [] {});
+    auto theirs = other.subscribe(tick, [] {});
+
+    CHECK_FALSE(other.unsubscribe(kept.id()));
+    CHECK_FALSE(mine.unsubscribe(theirs.id()));
+
+    CHECK(kept.active());
+    CHECK(theirs.active());
 }
 
 TEST_CASE("what a processor owns is gone when its unsubscribe has returned", "[subscribing]") {
