@@ -2,11 +2,13 @@
 #pragma once
 
 #include <gossip/core/clock.hpp>
+#include <gossip/core/require.hpp>
 
 #include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <cstdint>
 #include <mutex>
 #include <vector>
 
@@ -24,8 +26,14 @@ public:
                              std::chrono::system_clock::time_point{std::chrono::hours{24 * 365 * 50}})
         : wall_start_(start) {}
 
+    /// Errors: ValidationError for a negative duration: a clock goes forwards. It stops where it can't count further.
     void advance(std::chrono::nanoseconds by) {
-        elapsed_.fetch_add(by.count(), std::memory_order_seq_cst); // [moved] before those who wait are told to look
+        detail::require(by.count() >= 0, "by", by, "must not be negative");
+        std::int64_t before = elapsed_.load(std::memory_order_relaxed); // relaxed: a guess, checked by the exchange
+        while (!elapsed_.compare_exchange_weak(
+            before, detail::saturated_add(before, by.count()),
+            std::memory_order_seq_cst)) { // [moved] before those who wait are told to look
+        }
         const std::lock_guard lock(mutex_);
         const std::vector<ClockListener*> listeners = listeners_;
         for (ClockListener* const listener : listeners) {
@@ -36,10 +44,13 @@ public:
     }
 
     [[nodiscard]] std::chrono::nanoseconds steady() const noexcept override {
-        return std::chrono::hours{1} + elapsed();
+        constexpr std::chrono::nanoseconds start = std::chrono::hours{1};
+        return std::chrono::nanoseconds(detail::saturated_add(start.count(), elapsed().count()));
     }
     [[nodiscard]] std::chrono::system_clock::time_point wall() const noexcept override {
-        return wall_start_ + std::chrono::duration_cast<std::chrono::system_clock::duration>(elapsed());
+        const std::chrono::nanoseconds start = wall_start_.time_since_epoch();
+        return std::chrono::system_clock::time_point(std::chrono::duration_cast<std::chrono::system_clock::duration>(
+            std::chrono::nanoseconds(detail::saturated_add(start.count(), elapsed().count()))));
     }
     [[nodiscard]] bool manual() const noexcept override { return true; }
 
