@@ -236,9 +236,9 @@ public:
                                               SubscribeOptions options = {}) {
         return add(bind_processor<void>(std::forward<F>(processor)), std::move(options), std::move(types), {});
     }
-    /// Ends by itself with the first event after the owner is gone. The owner lives while the processor runs, be it as
-    /// a batch or on a helper thread. The processor may be a member function of the owner. An owner that is gone already
-    /// makes an inert subscription.
+    /// Ends by itself with the first event after the owner is gone. The owner lives while the processor runs, be it in a
+    /// batch or on a helper thread. The processor may be a member function of it. An owner that is gone already makes
+    /// an inert subscription.
     template <class T, class Owner, class F>
     [[nodiscard]] Subscription subscribe(const Topic<T>& topic, std::weak_ptr<Owner> owner, F&& processor,
                                          SubscribeOptions options = {}) {

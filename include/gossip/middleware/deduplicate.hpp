@@ -172,9 +172,9 @@ private:
 /// Threads: each processor remembers for itself, so that two processors of one event both see it.
 /// Cost:    a lock, a hash and two allocations for each new key; memory for `count` keys.
 /// Errors:  bad options are ValidationErrors. A key whose run fails is forgotten, so that it can be tried again;
-///          redeliveries always run, and are remembered when they succeed. A duplicate that arrives while the first is running succeeds at once: should the
-///          first then fail, only the first is tried again. Remembered in memory alone: another process, or this one
-///          restarted, knows nothing of it.
+///          redeliveries always run, and are remembered when they succeed. A duplicate that arrives while the first is
+///          running succeeds at once: should the first then fail, only the first is tried again. Remembered in memory
+///          alone: another process, or this one restarted, knows nothing of it.
 template <class KeyOf>
 [[nodiscard]] auto deduplicate(const DeduplicateOptions& options, KeyOf key_of) {
     static_assert(std::invocable<const KeyOf&, const Event&>,
