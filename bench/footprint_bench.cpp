@@ -5,7 +5,8 @@
 // time that the whole process used in them.
 // life: construction and shutdown without an event between them.
 // memory: what malloc hands out, without the stacks of the threads, for a bus of the default configuration, for each
-// event in a full buffer (the growth from 1,024 to 65,536 places), and for each of 1,000 subscriptions.
+// event in a full buffer (the growth from 1,024 to 65,536 places), for each of 1,000 subscriptions to
+// one topic, and for each of 1,000 topics beyond its subscription.
 //
 //   footprint_bench --benchmark_repetitions=15 --benchmark_enable_random_interleaving=true
 //                   --benchmark_report_aggregates_only=true
@@ -22,6 +23,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -112,9 +114,20 @@ void memory(benchmark::State& state) {
             kept.push_back(bus.subscribe(topic, nothing));
         }
         const std::size_t after = allocated();
+        gossip::EventBus wide{gossip::Config{.workers = 0}};
+        std::vector<gossip::Subscription> others;
+        others.reserve(subscriptions);
+        const std::size_t before_topics = allocated();
+        for (std::size_t i = 0; i < subscriptions; ++i) {
+            const gossip::Topic<Data> other{gossip::EventType("bench.topic-" + std::to_string(i))};
+            others.push_back(wide.subscribe(other, nothing));
+        }
+        const std::size_t after_topics = allocated();
         state.counters["bus"] = static_cast<double>(small);
         state.counters["place"] = static_cast<double>(large - small) / (65536 - 1024);
         state.counters["subscription"] = static_cast<double>(after - before) / static_cast<double>(subscriptions);
+        state.counters["topic"] =
+            static_cast<double>(after_topics - before_topics - (after - before)) / static_cast<double>(subscriptions);
     }
     state.counters["sizeof_event"] = sizeof(gossip::Event);
     state.counters["sizeof_bus"] = sizeof(gossip::EventBus<>);

@@ -21,11 +21,12 @@ import report  # noqa: E402
 QUICK_SKIPS = re.compile(
     r"^throughput/.*buffer:65536"
     r"|^throughput/(?!.*(publishers:1/workers:[124]|publishers:2/workers:2|publishers:4/workers:4)/)"
-    r"|^latency/sleeping/workers:[24]|^footprint/life|^queue/.*/64|^schedule/|^timer_queue/|^peers/.*threads:8"
+    r"|^latency/sleeping/workers:[24]|^open_loop/.*rate:(1000|1000000)/|^traffic/topics/.*:100/|^footprint/life"
+    r"|^queue/.*/64|^schedule/|^timer_queue/|^peers/.*threads:8|^scaling/subscribers/.*:1000/"
 )
 LONGEST = 900  # seconds that one program may take
 # The programs that matter most come first, in case the time is short.
-FIRST = ("throughput", "latency", "publish", "original", "scaling", "peers", "redis")
+FIRST = ("throughput", "latency", "publish", "original", "open_loop", "scaling", "traffic", "peers", "redis")
 QUICK = 115  # and all of them together with --quick
 
 
@@ -89,6 +90,12 @@ def peers(build):
     """What CMake found of other libraries: lines `name: version` or `name: not found; ...`."""
     lines = [line.partition(": ") for line in read(os.path.join(build, "bench", "peers.txt")).splitlines()]
     return {name: what for name, _, what in lines if what}
+
+
+def compile_time(root, runs):
+    done = subprocess.run([os.path.join(root, "bench", "compile_time.sh"), str(runs)], capture_output=True, text=True,
+                          stdin=subprocess.DEVNULL)
+    return done.stdout.splitlines() if done.returncode == 0 else ["failed: " + done.stderr.strip()]
 
 
 class Progress:
@@ -199,7 +206,7 @@ def main():
         short = program[: -len("_bench")]
         if program not in sources:
             continue  # left behind by an earlier build
-        if short in ("redis", "original_redis") and not shutil.which("redis-server"):
+        if "redis" in short and not shutil.which("redis-server"):
             left_out.append(short + ": there is no redis-server here")
             continue
         names = [name for name in names_of(os.path.join(folder, program)) if wanted.search(short + "/" + name)]
@@ -236,6 +243,11 @@ def main():
         if failure:
             result["failures"].append(failure)
             progress.note("FAILED: " + failure, True)
+    if wanted.search("compile_time") and not options.quick:
+        progress.note("compile_time")
+        result["compile"] = compile_time(options.root, options.repetitions)
+    elif options.quick:
+        left_out.append("compile_time: bench/compile_time.sh measures it")
     result["machine"]["seconds"] = round(progress.spent())
     result["machine"]["load after"] = "%.2f %.2f %.2f" % os.getloadavg()
 

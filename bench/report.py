@@ -211,6 +211,7 @@ def table(result, old=None):
             notes.append(compare(against, figure))
             out.append("  %-*s  %12s ±%3.0f %%  %s" % (width, figure.name, figure.text(), 100 * figure.noise,
                                                      "; ".join(note for note in notes if note)))
+    out += ["\ncompile_time:"] + ["  " + line for line in result["compile"]] if result.get("compile") else []
     out.append("\nMedians of %d, ± spread. `1.90× ring`: 1.9 times as good as ring in this run." %
                result["repetitions"])
     for name, what in sorted(result.get("peers", {}).items()):
@@ -283,6 +284,47 @@ def latency_plots(figures):
             groups.append(("spinning " + name, [(part, figure.counters.get(part)) for part in ("p50", "p99")]))
     yield bars("Latency from an idle bus, percentiles", groups,
                "From publish to the processor's first instruction; logarithmic. Less is better.", unit="µs", log=True)
+
+
+PERCENTILES = ("p50", "p99", "p99.9", "max")
+
+
+def percentiles(figure):
+    return [(part, figure.counters.get(part)) for part in PERCENTILES]
+
+
+def open_loop_plots(figures):
+    groups = []
+    for rate in (1_000, 100_000, 1_000_000):
+        for name in ("bus", "locked_bus"):
+            figure = figures.find("open_loop", "memory", name, rate=rate)
+            if figure:
+                groups.append(("%s/s, %s" % (format(rate, ","), name.replace("_", " ")), percentiles(figure)))
+    yield bars("Latency under a constant rate", groups, "From when an event was due to the processor's first "
+               "instruction, open loop, so that what a pause delayed counts in full; logarithmic. Less is better.",
+               unit="µs", log=True)
+    groups = []
+    for mode, words in (("pub_sub", "Pub/Sub"), ("streams", "Streams")):
+        for name in ("bus", "hiredis_alone"):
+            figure = figures.find("redis_latency", mode, name)
+            if figure:
+                groups.append(("%s, %s" % (words, name.replace("_", " ")), percentiles(figure)))
+    yield bars("Latency through Redis, 1,000 events a second", groups, "From when an event was due in one bus to the "
+               "processor's first instruction in another, open loop; logarithmic. Less is better.", unit="µs", log=True)
+
+
+def traffic_plots(figures):
+    groups = []
+    for figure in figures.of("traffic"):
+        if figure.words[-1] == "bus":
+            topics = figure.argument("topics")
+            words = " ".join(figure.words[:-1]).replace("_", " ")
+            other = next((each for each in figures.of("traffic") if each.arguments == figure.arguments
+                          and each.words == figure.words[:-1] + ["locked_bus"]), None)
+            groups.append((words if topics is None else "%s topics" % format(topics, ","),
+                           [("bus", figure), ("locked_bus", other)]))
+    yield bars("Other traffic", groups, "Events delivered per second; what each is stands in the table. More is "
+               "better.")
 
 
 def provider_plots(figures):
@@ -420,8 +462,10 @@ def html(result, old=None):
         out.append("<p class=\"bad\">Failed: %s</p>" % escape(text))
     for text in result.get("left_out", []):
         out.append("<p class=\"dim\">Left out: %s</p>" % escape(text))
-    plots = [plot for make in (throughput_plots, latency_plots, provider_plots, combinator_plots, scaling_plots,
-                               queue_plots, original_plots) for plot in make(figures) if plot]
+    plots = [plot for make in (throughput_plots, latency_plots, open_loop_plots, provider_plots, combinator_plots, scaling_plots,
+                               traffic_plots, queue_plots, original_plots) for plot in make(figures) if plot]
+    if result.get("compile"):
+        out.append("<h2>Time to compile</h2>\n<pre>%s</pre>" % escape("\n".join(result["compile"])))
     if plots:
         out.append("<h2>Plots</h2>\n<p class=\"dim\">Bars are medians; the thin line reaches from the least to "
                    "the most of the repetitions.</p>\n<div class=\"plots\">%s</div>" % "\n".join(plots))

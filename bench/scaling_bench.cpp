@@ -186,8 +186,8 @@ void batch_locked_bus(benchmark::State& state) {
     GOSSIP_SCALE(payload_bus<size>, "payload/bus", "payload")->Arg(size); \
     GOSSIP_SCALE(payload_locked_bus<size>, "payload/locked_bus", "payload")->Arg(size)
 
-GOSSIP_SCALE(subscribers_bus, "subscribers/bus", "subscribers")->RangeMultiplier(4)->Range(1, 64);
-GOSSIP_SCALE(subscribers_locked_bus, "subscribers/locked_bus", "subscribers")->RangeMultiplier(4)->Range(1, 64);
+GOSSIP_SCALE(subscribers_bus, "subscribers/bus", "subscribers")->Arg(1)->Arg(10)->Arg(100)->Arg(1000);
+GOSSIP_SCALE(subscribers_locked_bus, "subscribers/locked_bus", "subscribers")->Arg(1)->Arg(10)->Arg(100)->Arg(1000);
 GOSSIP_PAYLOAD(8);
 GOSSIP_PAYLOAD(64);
 GOSSIP_PAYLOAD(256);
