@@ -236,7 +236,7 @@ public:
                                               SubscribeOptions options = {}) {
         return add(bind_processor<void>(std::forward<F>(processor)), std::move(options), std::move(types), {});
     }
-    /// Ends by itself with the first event after the owner is gone. The owner lives while the processor runs, be it in a
+    /// Ends by itself with the first event after the owner is gone. The owner lives while the processor runs, also in a
     /// batch or on a helper thread. The processor may be a member function of it. An owner that is gone already makes
     /// an inert subscription.
     template <class T, class Owner, class F>
