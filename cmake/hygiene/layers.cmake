@@ -10,7 +10,7 @@ set(may_filter      platform.hpp core)
 set(may_middleware  platform.hpp core)
 set(may_batch       core concurrency dispatch)
 set(may_provider    platform.hpp core concurrency dispatch)
-set(may_bus         platform.hpp core concurrency dispatch provider)
+set(may_bus         platform.hpp fwd.hpp core concurrency dispatch provider) # fwd.hpp has the default arguments
 set(may_gossip.hpp  platform.hpp version.hpp fwd.hpp core concurrency dispatch filter middleware batch provider bus)
 set(may_testing.hpp platform.hpp core)
 set(may_redis.hpp   provider)                                 # and only redis.hpp may reach provider/redis/

@@ -7,11 +7,13 @@
 #include <gossip/bus/dead_letters.hpp>
 #include <gossip/bus/event_bus.hpp>
 #include <gossip/bus/report.hpp>
+#include <gossip/concurrency/mpmc_queue.hpp>
 #include <gossip/filter/filter.hpp>
 #include <gossip/filter/logic.hpp>
 #include <gossip/filter/metadata.hpp>
 #include <gossip/filter/payload.hpp>
 #include <gossip/filter/sampling.hpp>
+#include <gossip/fwd.hpp>
 #include <gossip/middleware/chain.hpp>
 #include <gossip/middleware/circuit_breaker.hpp>
 #include <gossip/middleware/concurrency_limit.hpp>

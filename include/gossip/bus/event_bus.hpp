@@ -11,6 +11,7 @@
 #include <gossip/dispatch/engine.hpp>
 #include <gossip/dispatch/scheduled.hpp>
 #include <gossip/dispatch/subscription.hpp>
+#include <gossip/fwd.hpp>
 #include <gossip/provider/memory_provider.hpp>
 #include <gossip/provider/provider.hpp>
 
@@ -40,7 +41,7 @@ namespace gossip {
 ///          processor of this bus. unsubscribe, drain and shutdown wait as they say.
 /// Owns:    the threads, the subscriptions and what is in flight. The destructor is `shutdown()` without a deadline.
 /// Errors:  ValidationError for a bad configuration, name or option; std::bad_alloc leaves everything as it was.
-template <class Provider = MemoryProvider>
+template <class Provider>
 class EventBus {
 public:
     EventBus() requires std::default_initializable<Provider> : EventBus(Config{}) {}

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <gossip/core/event_type.hpp>
+#include <gossip/fwd.hpp>
 
 #include <cstddef>
 #include <string_view>
@@ -17,7 +18,7 @@ namespace gossip {
 /// Cost:    a constant is checked and hashed at compile time, and allocates nothing.
 /// Errors:  a literal that is no name does not compile. For a name known only at run time:
 ///          `Topic<Order>{EventType{name}}`, where the EventType throws.
-template <class T = void>
+template <class T>
 class Topic {
     static_assert(!std::is_reference_v<T>, "gossip: the data of a Topic<T> is a value; T must not be a reference");
     static_assert(std::is_reference_v<T> || (!std::is_const_v<T> && !std::is_volatile_v<T>),
