@@ -13,7 +13,7 @@ packages_needs_of() {
         test)
             echo g++ clang++ clang-runtime cmake ninja pkg-config catch2 benchmark
             packages_needs_of redis
-            echo rapidjson zstd python3
+            echo rapidjson zstd libssl openssl python3
             echo 'ccache? clang-format? clang-tidy?' ;;
         redis) echo hiredis nlohmann-json redis-server ;;
         bench) echo compiler cmake ninja benchmark python3 'pkg-config?' 'hiredis?' 'nlohmann-json?' 'redis-server?' \
@@ -47,6 +47,7 @@ packages_have() {
         nlohmann-json) packages_have_header nlohmann/json.hpp ;;
         rapidjson) packages_have_header rapidjson/reader.h ;;
         zstd) packages_have_header zstd.h ;;
+        libssl) packages_have_header openssl/ssl.h ;;
         clang-format | clang-tidy) command -v "$1-14" || "$1" --version 2>/dev/null | grep -q 'version 14\.' ;;
         *) command -v "$1" ;;
     esac >/dev/null 2>&1
@@ -65,6 +66,7 @@ packages_name_of() {
         nlohmann-json) echo nlohmann-json3-dev ;;
         rapidjson) echo rapidjson-dev ;;
         zstd) echo libzstd-dev ;;
+        libssl) echo libssl-dev ;;
         *) echo "$1" ;;
     esac
 }

@@ -95,14 +95,26 @@ TEST_CASE("a path longer than the system takes is refused", "[url]") {
     CHECK_NOTHROW(parse_url("unix:///" + std::string(106, 'x')));
 }
 
-TEST_CASE("TLS is refused in a sentence where the build has none", "[url]") {
+TEST_CASE("a url asks for TLS, and is refused in a sentence where the build has none", "[url]") {
+    CHECK_FALSE(parse_url("redis://localhost").tls);
+    CHECK_FALSE(parse_url("unix:///run/r.sock").tls);
+    if (gossip::redis::has_tls) {
+        const auto to = parse_url("rediss://me:pass@localhost:7000/2");
+        CHECK(to.tls);
+        CHECK(to.host == "localhost");
+        CHECK(to.port == 7000);
+        CHECK(to.password == "pass");
+        CHECK(to.database == 2);
+        CHECK(refused_url("rediss:///run/r.sock").rule() == "the host must not be empty");
+        return;
+    }
     CHECK(refused_url("rediss://localhost").rule() == "rediss:// needs TLS, which this build does not have");
 }
 
 TEST_CASE("no error shows a password", "[url]") {
     const std::string_view url = GENERATE("redis://me:hunter2@h:x", "redis://:hunter2@h/x", "unix://me:hunter2@/r?x=1",
                                           "redis://h?password=hunter2&x=1", "me:hunter2@h", "redis://:hunter2@h h",
-                                          "redis://:hunter2@@h:x", "rediss://:hunter2@h");
+                                          "redis://:hunter2@@h:x", "rediss://:hunter2@h:x");
     CAPTURE(url);
 
     const std::string text = refused_url(url).what();
@@ -121,6 +133,12 @@ TEST_CASE("every option is checked and named", "[url]") {
     using Options = gossip::RedisOptions;
     const auto year = std::chrono::hours{24 * 366};
 
+    CHECK(refused_field([](Options& o) { o.tls.ca_file = "ca.crt"; }) == "tls.ca_file"); // without rediss://
+    CHECK(refused_field([](Options& o) { o.tls.ca_directory = "certs"; }) == "tls.ca_directory");
+    CHECK(refused_field([](Options& o) { o.tls.certificate = "c"; }) == "tls.certificate");
+    CHECK(refused_field([](Options& o) { o.tls.key = "k"; }) == "tls.key");
+    CHECK(refused_field([](Options& o) { o.tls.server_name = "n"; }) == "tls.server_name");
+    CHECK(refused_field([](Options& o) { o.tls.verify = false; }) == "tls.verify");
     CHECK(refused_field([](Options& o) { o.url = "nowhere"; }) == "url");
     CHECK(refused_field([](Options& o) { o.mode = static_cast<gossip::RedisMode>(7); }) == "mode");
     CHECK(refused_field([](Options& o) { o.mode = gossip::RedisMode::streams; }) == "group");

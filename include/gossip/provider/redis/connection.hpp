@@ -7,12 +7,12 @@
 #include <gossip/provider/redis/resp.hpp>
 #include <gossip/provider/redis/server_error.hpp>
 #include <gossip/provider/redis/socket.hpp>
+#include <gossip/provider/redis/transport.hpp>
 #include <gossip/provider/redis/url.hpp>
 
 #include <cerrno>
 #include <cstddef>
 #include <initializer_list>
-#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -25,24 +25,23 @@ namespace gossip::redis::detail {
 /// Order:   the server answers in the order of the commands; RESP2.
 /// Stalls:  open and `ask` wait for the server, up to their deadline; they end within a millisecond of a stop. All else
 ///          never waits.
-/// Owns:    the socket, and the bytes read and not yet looked at.
+/// Owns:    the transport, and the bytes read and not yet looked at.
 /// Errors:  TimeoutError and RetryableError where another attempt may help, FatalError where the server refuses the
 ///          login; errors::cancelled when stopped. A connection that failed is to be closed.
 class Connection {
 public:
     /// `part` is appended to the client's name.
     Connection(const Endpoint& to, const RedisOptions& options, std::string_view part, Interrupt& interrupt)
-        : to_(to),
-          options_(options),
-          part_(part),
-          interrupt_(interrupt),
-          input_(std::make_unique_for_overwrite<char[]>(input_size)) {}
+        : to_(to), options_(options), part_(part), interrupt_(interrupt), transport_(to, options, interrupt) {}
 
     Result open() {
         close();
         reader_.emplace();
         const Deadline until = SteadyClock::now() + options_.connect_timeout;
-        Result result = Dialer{to_, options_, interrupt_}.dial(socket_, until);
+        Result result = transport_.open(until);
+        if (result) {
+            result = receive(); // what may have come with the end of the handshake
+        }
         if (result) {
             result = greet(until);
         }
@@ -53,66 +52,46 @@ public:
     }
 
     void close() noexcept {
-        socket_.close();
+        transport_.close();
         reader_.reset();
         output_.clear();
         sent_ = 0;
         unread_ = {};
     }
 
-    [[nodiscard]] bool is_open() const noexcept { return socket_.is_open(); }
-    [[nodiscard]] int descriptor() const noexcept { return socket_.number(); }
+    [[nodiscard]] bool is_open() const noexcept { return transport_.is_open(); }
+    [[nodiscard]] int descriptor() const noexcept { return transport_.descriptor(); }
     [[nodiscard]] std::string_view part() const noexcept { return part_; }
 
     /// What is queued leaves with the next `flush`.
     void queue(std::initializer_list<std::string_view> arguments) { append_command(output_, arguments); }
     void queue(Arguments arguments) { append_command(output_, arguments); }
-    [[nodiscard]] bool has_output() const noexcept { return sent_ < output_.size(); }
+    [[nodiscard]] bool has_output() const noexcept { return sent_ < output_.size() || has_backlog(); }
 
     /// Writes what the socket takes of what is queued.
     Result flush() {
         while (has_output()) {
             iovec piece{output_.data() + sent_, output_.size() - sent_};
-            const ssize_t sent = send(&piece, 1);
+            const ssize_t sent = send(&piece, piece.iov_len != 0 ? 1 : 0);
             if (sent < 0) {
-                return would_wait() ? Result{} : Result{lost(system_text(errno))};
+                return would_wait() ? Result{} : not_sent(errno);
             }
             sent_ += static_cast<std::size_t>(sent);
+            if (has_backlog()) {
+                return {};
+            }
         }
         output_.clear();
         sent_ = 0;
         return {};
     }
 
-    /// One write, without SIGPIPE and without waiting; the number of bytes, or negative with errno.
-    ssize_t send(iovec* pieces, std::size_t count) const noexcept {
-        msghdr message{};
-        message.msg_iov = pieces;
-        message.msg_iovlen = count;
-        for (;;) {
-            const ssize_t sent = ::sendmsg(socket_.number(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-            if (sent >= 0 || errno != EINTR) {
-                return sent;
-            }
-        }
-    }
-    [[nodiscard]] static bool would_wait() noexcept { return errno == EAGAIN || errno == EWOULDBLOCK; }
+    ssize_t send(iovec* pieces, std::size_t count) noexcept { return transport_.send(pieces, count); }
+    [[nodiscard]] static bool would_wait() noexcept { return Transport::would_wait(); }
+    [[nodiscard]] bool has_backlog() const noexcept { return transport_.has_backlog(); }
 
     /// Takes in what has arrived, once all before it has been looked at; says whether the connection still stands.
-    Result receive() {
-        if (!unread_.empty()) {
-            return {};
-        }
-        const ssize_t got = ::recv(socket_.number(), input_.get(), input_size, MSG_DONTWAIT);
-        if (got > 0) {
-            unread_ = {input_.get(), static_cast<std::size_t>(got)};
-            return {};
-        }
-        if (got == 0) {
-            return lost("the server closed it");
-        }
-        return would_wait() || errno == EINTR ? Result{} : Result{lost(system_text(errno))};
-    }
+    Result receive() { return unread_.empty() ? transport_.receive(unread_) : Result{}; }
 
     /// The next answer in what was received. Its parser moves what it has not used at every kilobyte: small bites cost
     /// it a fifth of large ones.
@@ -149,7 +128,7 @@ public:
                 return errors::cancelled;
             }
             const short wanted = has_output() ? POLLIN | POLLOUT : POLLIN;
-            const Waited waited = wait_for(socket_.number(), wanted, until, interrupt_);
+            const Waited waited = wait_for(transport_.descriptor(), wanted, until, interrupt_);
             if ((waited.events & ~POLLOUT) != 0) {
                 if (Result received = receive(); !received) {
                     return received;
@@ -166,17 +145,19 @@ public:
         return await_reply(until);
     }
 
-    [[nodiscard]] Error lost(std::string_view why) const {
-        return RetryableError{"connection to " + place() + " lost: " + std::string{why}};
-    }
+    [[nodiscard]] Error lost(std::string_view why) const { return transport_.lost(why); }
     [[nodiscard]] Error garbled() const {
         return lost(std::string{"its answer is none of Redis': "} + reader_->problem());
     }
     [[nodiscard]] Error silent() const { return TimeoutError{options_.command_timeout, "no answer from " + place()}; }
-    [[nodiscard]] std::string place() const { return Dialer{to_, options_, interrupt_}.place(); }
+    [[nodiscard]] std::string place() const { return transport_.place(); }
 
 private:
-    static constexpr std::size_t input_size = 65'536;
+    /// A peer that closes says why before it does, if it says why.
+    Result not_sent(int code) {
+        Result heard = receive();
+        return heard ? Result{lost(system_text(code))} : heard;
+    }
 
     /// HELLO with login and name, the database and a PING leave together; a server that does not know HELLO (before
     /// 6.0) is asked the old way. The PING matters: the system connects to a server that has stopped.
@@ -260,12 +241,11 @@ private:
     const RedisOptions& options_;
     std::string part_;
     Interrupt& interrupt_;
-    Descriptor socket_;
+    Transport transport_;
     std::optional<ReplyReader> reader_;
     std::string output_;
     std::size_t sent_ = 0;
-    std::unique_ptr<char[]> input_;
-    std::string_view unread_;
+    std::string_view unread_; // of what the transport has received
 };
 
 } // namespace gossip::redis::detail

@@ -58,10 +58,23 @@ struct StreamOptions {
     std::chrono::milliseconds refresh{1'000};           // how often patterns look for new streams
 };
 
+/// Whom to trust and what to show where the url begins with rediss://. The server's certificate has to be for the host
+/// that the url names, by a name or an address in its subjectAltName; there is no way back to less. Files are PEM, and
+/// are read again for each connection, so that they may be replaced.
+struct TlsOptions {
+    std::string ca_file{};      // certificates of who may vouch for the server
+    std::string ca_directory{}; // the same, one a file, as `openssl rehash` names them; both empty: the system's
+    std::string certificate{};  // ours and its chain, shown to a server that asks for one
+    std::string key{};          // its private key, without a passphrase
+    std::string server_name{};  // whom the certificate has to be for, and who is asked for (SNI); empty: the url's host
+    bool verify = true;         // false: encrypted, but to whoever answers
+};
+
 /// How a bus reaches Redis. What is out of bounds is refused with a ValidationError that names the field, the value and
 /// the rule; the password of a url is never part of it.
 struct RedisOptions {
-    std::string url = "redis://127.0.0.1:6379"; // redis://user:password@host:port/db, unix:///path?db=1
+    std::string url =
+        "redis://127.0.0.1:6379"; // redis://user:password@host:port/db, rediss:// with TLS, unix:///path?db=1
     RedisMode mode = RedisMode::pub_sub;
     std::string group{};       // streams: members of a group share the events, each group gets them all
     std::string consumer{};    // streams: this member's name; empty: a new one each time
@@ -78,6 +91,7 @@ struct RedisOptions {
     std::size_t max_event_bytes = 16 << 20; // an encoded event, at most
     WireOptions wire{};                     // what messages look like
     StreamOptions stream{};
+    TlsOptions tls{};
     ConnectionHook on_connection{};
 };
 

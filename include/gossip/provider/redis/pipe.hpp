@@ -34,7 +34,7 @@ public:
     }
 
     /// Writes once what has gathered; false if the socket did not take all of it.
-    bool write(std::unique_lock<std::mutex>& lock, const Connection& connection) {
+    bool write(std::unique_lock<std::mutex>& lock, Connection& connection) {
         std::array<iovec, 64> pieces;
         const std::size_t count = outbox_.gather(pieces.data(), pieces.size());
         std::size_t size = 0;
@@ -53,7 +53,7 @@ public:
         if (code != 0) {
             error_ = code;
         }
-        blocked_ = std::cmp_less(sent, size);
+        blocked_ = std::cmp_less(sent, size) || connection.has_backlog();
         return !blocked_;
     }
 

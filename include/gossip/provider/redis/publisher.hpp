@@ -241,7 +241,8 @@ private:
         if (!waits && now >= last_heard_ + options_.ping_interval && !pipe_.is_writing()) {
             return ping(lock);
         }
-        const short wanted = pipe_.is_blocked() && outbox_.unsent_bytes() != 0 ? POLLIN | POLLOUT : POLLIN;
+        const bool has_more = outbox_.unsent_bytes() != 0 || connection_.has_backlog();
+        const short wanted = pipe_.is_blocked() && has_more ? POLLIN | POLLOUT : POLLIN;
         const bool more = wanted == POLLIN && !pipe_.is_writing() && outbox_.unsent_bytes() >= many_bytes && !holding_;
         asleep_ = !more;
         lock.unlock();
@@ -251,7 +252,7 @@ private:
         asleep_ = false;
         if ((waited.events & POLLOUT) != 0) {
             pipe_.unblock();
-            if (!pipe_.is_writing() && outbox_.unsent_bytes() != 0) {
+            if (!pipe_.is_writing() && (outbox_.unsent_bytes() != 0 || connection_.has_backlog())) {
                 pipe_.write(lock, connection_);
             }
         }
@@ -269,7 +270,7 @@ private:
         Result result = connection_.flush();
         lock.lock();
         pipe_.end_writing();
-        return result;
+        return result && connection_.has_output() ? Result{connection_.lost("it takes nothing")} : result;
     }
 
     /// The server takes nothing for now, and all that was under way has been answered.

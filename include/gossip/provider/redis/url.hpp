@@ -3,6 +3,7 @@
 #include <gossip/core/errors.hpp>
 #include <gossip/core/require.hpp>
 #include <gossip/provider/redis/options.hpp>
+#include <gossip/provider/redis/tls.hpp>
 
 #include <charconv>
 #include <chrono>
@@ -20,6 +21,7 @@ struct Endpoint {
     std::string user{};
     std::string password{};
     int database = 0;
+    bool tls = false;
 };
 
 namespace detail {
@@ -55,19 +57,20 @@ public:
         require(url_.find_first_of(std::string_view{" \t\r\n\0", 5}) == std::string_view::npos,
                 "must not contain spaces or control characters");
         const std::size_t scheme = url_.find("://");
-        require(scheme != std::string_view::npos, "must begin with redis:// or unix://");
+        require(scheme != std::string_view::npos, "must begin with redis://, rediss:// or unix://");
         const std::string_view name = url_.substr(0, scheme);
         std::string_view rest = url_.substr(scheme + 3);
         require(rest.find('#') == std::string_view::npos, "must not contain '#'");
-        require(name != "rediss", "rediss:// needs TLS, which this build does not have");
+        require(has_tls || name != "rediss", "rediss:// needs TLS, which this build does not have");
         const std::size_t question = rest.find('?');
         const std::string_view query = question == std::string_view::npos ? "" : rest.substr(question + 1);
         rest = rest.substr(0, question);
         Endpoint to;
-        if (name == "redis" || name == "tcp") {
+        if (name == "redis" || name == "rediss" || name == "tcp") {
+            to.tls = name == "rediss";
             read_tcp(to, rest);
         } else {
-            require(name == "unix", "must begin with redis:// or unix://");
+            require(name == "unix", "must begin with redis://, rediss:// or unix://");
             read_unix(to, rest);
         }
         read_query(to, query);
@@ -235,7 +238,8 @@ inline void check(const RedisOptions& options) {
     using gossip::detail::require;
     using namespace std::chrono_literals;
     constexpr std::string_view year = "must be between 1ms and 365 days";
-    static_cast<void>(parse_url(options.url));
+    const Endpoint to = parse_url(options.url);
+    detail::check(options.tls, to.tls, to.host);
     require(options.mode == RedisMode::pub_sub || options.mode == RedisMode::streams, "mode",
             static_cast<int>(options.mode), "must be pub_sub or streams");
     require(options.mode != RedisMode::streams || !options.group.empty(), "group", std::string_view{options.group},
