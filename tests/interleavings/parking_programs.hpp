@@ -126,7 +126,7 @@ private:
     unsigned items_; // left to handle
 };
 
-/// Publishers and workers that leave before each item: all are handled, and nobody has to look up for that.
+/// Publishers, and workers that leave before each item or claim while on duty: all is handled without the lookout.
 template <unsigned workers, unsigned publishers, unsigned items_each, bool brief>
 struct AllIsHandled {
     static constexpr unsigned threads = workers + publishers;
@@ -144,39 +144,50 @@ struct AllIsHandled {
     void end() { require(pool.left() == 0, "an item was not handled"); }
 };
 
-/// The first item blocks its worker, by surprise, until the second is handled: the lookout sees that.
+/// Two items, the first of which lasts until the second is handled.
 template <unsigned workers>
-struct BlocksBySurprise {
-    static constexpr unsigned threads = workers + 1;
+class LongItem {
+public:
     Workers<workers> pool{2};
-    ExploredParker blocked;
-    unsigned begun = 0;
 
-    void run(unsigned me) {
-        if (me == workers) {
-            pool.publish();
-            pool.publish();
-            return;
-        }
-        pool.work(me, true, [&] {
-            if (begun++ == 0) {
-                blocked.park(-1);
+    void work(unsigned me, bool brief) {
+        pool.work(me, brief, [&] {
+            if (begun_++ == 0) {
+                blocked_.park(-1);
             } else {
-                blocked.unpark();
+                blocked_.unpark();
             }
         });
     }
-    void end() { require(pool.left() == 0, "an item was not handled"); }
+    void end() const { require(pool.left() == 0, "an item was not handled"); }
+
+private:
+    ExploredParker blocked_;
+    unsigned begun_ = 0;
 };
 
-/// What a publisher left to the worker on duty is seen by the helper that somebody else has called.
-struct CallsForHelp {
+/// Whoever begins what may take long leaves first: what comes then finds another worker, without the lookout.
+template <unsigned workers>
+struct LeavesForLong : LongItem<workers> {
+    static constexpr unsigned threads = workers + 1;
+
+    void run(unsigned me) {
+        if (me < workers) {
+            this->work(me, false);
+            return;
+        }
+        this->pool.publish();
+        this->pool.publish();
+    }
+};
+
+/// The same with a helper that is called in between, whoever is on duty.
+struct CallsForHelp : LongItem<2> {
     static constexpr unsigned threads = 3;
-    Workers<2> pool{2};
 
     void run(unsigned me) {
         if (me < 2) {
-            pool.work(me, false, [] {});
+            work(me, false);
             return;
         }
         pool.publish();
@@ -185,7 +196,128 @@ struct CallsForHelp {
         }
         pool.publish();
     }
-    void end() { require(pool.left() == 0, "an item was not handled"); }
+};
+
+/// A worker that thinks its items brief blocks, by surprise: the lookout sees that it makes no progress.
+template <unsigned workers>
+struct BlocksBySurprise : LongItem<workers> {
+    static constexpr unsigned threads = workers + 1;
+    ExploredParker pause;
+
+    void run(unsigned me) {
+        if (me < workers) {
+            this->work(me, true);
+            return;
+        }
+        this->pool.publish();
+        pause.park(Lot::lookout_period_ns * 3 / 2); // the lookout has seen the worker once
+        this->pool.publish();
+    }
+};
+
+/// The lookout gets up for a timer that takes long, while the worker on duty is blocked: the next sleeper looks out.
+struct LookoutServesATimer {
+    static constexpr unsigned threads = 3;
+    static constexpr std::int64_t due = 100;
+    Lot lot{3};
+    Tickets tickets;
+    ExploredParker blocked[threads];
+    bool served = false;
+    bool handled = false;
+
+    void run(unsigned me) {
+        if (me == 0) {
+            tickets.publish();
+            if (lot.take_watched_duty(0)) {
+                blocked[0].park(-1);
+                lot.resign(0);
+            } else if (tickets.take()) {
+                handle();
+            }
+            return;
+        }
+        while (!handled) {
+            if (tickets.take()) {
+                handle();
+            } else if (!served && Execution::now().time() >= due) {
+                served = true;
+                lot.resign(me);
+                blocked[me].park(-1);
+            } else {
+                lot.sleep(me, *this);
+            }
+        }
+        lot.resign(me);
+    }
+    void end() const { require(handled, "an item was not handled"); }
+    void handle() {
+        handled = true;
+        for (ExploredParker& parker : blocked) {
+            parker.unpark();
+        }
+        lot.wake_all();
+    }
+
+    [[nodiscard]] bool has_work() const { return tickets.any(); }
+    [[nodiscard]] bool stopping() const { return handled; }
+    [[nodiscard]] std::uint64_t progress(unsigned) const { return 0; }
+    [[nodiscard]] std::int64_t until_due() const { return served ? Lot::never : due - Execution::now().time(); }
+};
+
+/// The lookout gets up for a timer while the worker on duty resigns: what is published then is handled at once.
+struct ResignsWhileTheLookoutLeaves {
+    static constexpr unsigned threads = 3;
+    static constexpr std::int64_t due = 100;
+    Lot lot{3};
+    Tickets tickets;
+    ExploredParker pause;
+    ExploredParker blocked[threads];
+    bool served = false;
+    bool handled = false;
+
+    void run(unsigned me) {
+        if (me == 0) {
+            const bool on_duty = lot.take_watched_duty(0);
+            if (on_duty) {
+                pause.park(due / 2);
+                lot.resign(0);
+            }
+            tickets.publish();
+            if (lot.unattended()) {
+                lot.wake_one();
+            }
+            if (on_duty) {
+                blocked[0].park(-1);
+            }
+            return;
+        }
+        while (!handled) {
+            if (tickets.take()) {
+                handle();
+            } else if (!served && Execution::now().time() >= due) {
+                served = true;
+                lot.resign(me);
+                blocked[me].park(-1);
+            } else {
+                lot.sleep(me, *this);
+            }
+        }
+        lot.resign(me);
+    }
+    void end() const { require(handled, "an item was not handled"); }
+    void handle() {
+        require(Execution::now().time() < Lot::lookout_period_ns, "an item waited for the lookout");
+        handled = true;
+        for (ExploredParker& parker : blocked) {
+            parker.unpark();
+        }
+        lot.wake_all();
+    }
+
+    [[nodiscard]] bool has_work() const { return tickets.any(); }
+    [[nodiscard]] bool stopping() const { return handled; }
+    [[nodiscard]] std::uint64_t progress(unsigned) const { return 0; }
+    [[nodiscard]] std::int64_t until_due() const { return served ? Lot::never : due - Execution::now().time(); }
 };
 
 /// Sleepers and timers: one that was added while everybody lay down is served in time.

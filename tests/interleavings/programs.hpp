@@ -34,6 +34,9 @@ inline std::vector<Program> queue_programs_all() {
         program<TwoLaps>("two laps", far),
         program<RunsOfTwo>("runs of two", wide),
         program<StepsOverParked>("steps over parked ones", far),
+        program<VacatesWhatIsSteppedOver>("vacates what is stepped over", small),
+        program<TwoStepOver>("two step over parked ones", small),
+        program<TwoPassOver>("two pass over parked ones", small),
         program<SeesTheParkedValue>("sees the parked value", wide),
         program<OneSeesTheOther<Draws, SeesPending>>("draws | sees it pending", small),
         program<OneSeesTheOther<DrawsOverParked, SeesPending>>("draws over a parked one | sees it pending", small),
@@ -42,8 +45,8 @@ inline std::vector<Program> queue_programs_all() {
                                                                        small),
         program<OneSeesTheOther<Claims, SeesItClaimed>>("claims | sees it claimed", small),
         program<OneSeesTheOther<VacatesParked, SeesRoom>>("vacates a parked one | sees room", small),
-        program<OneSeesTheOther<VacatesParked, SeesNothingInTheWay>>("vacates a parked one | sees nothing in the way",
-                                                                     small),
+        program<OneSeesTheOther<VacatesParkedInFront, SeesNothingInTheWay>>(
+            "vacates a parked one | sees nothing in the way", small),
         program<ReadsTheCounts>("reads the counts", wide),
         program<AsksForTheSize>("asks for the size", wide),
         program<ClosesInTheMiddle>("closes in the middle", wide),
@@ -56,7 +59,8 @@ inline std::vector<Program> parking_programs_all() {
     const Bounds few{.preemptions = 2, .stale_reads = 1};
     const Bounds fewest{.preemptions = 1, .stale_reads = 1};
     const Bounds timed{.preemptions = 2, .stale_reads = 1, .timeouts = 12};
-    const Bounds early{.preemptions = 2, .stale_reads = 0, .early_timeouts = 1, .timeouts = 12};
+    const Bounds early{.preemptions = 2, .stale_reads = 1, .early_timeouts = 1, .timeouts = 12};
+    const Bounds earliest{.preemptions = 1, .stale_reads = 1, .early_timeouts = 1, .timeouts = 12};
     return {
         program<AllIsHandled<1, 1, 2, false>>("1 worker, 1 publisher", few),
         program<AllIsHandled<1, 2, 1, false>>("1 worker, 2 publishers", few),
@@ -65,10 +69,14 @@ inline std::vector<Program> parking_programs_all() {
         program<AllIsHandled<2, 2, 1, false>>("2 workers, 2 publishers", fewest),
         program<AllIsHandled<2, 2, 1, true>>("2 workers, 2 publishers, brief", fewest),
         program<AllIsHandled<3, 1, 2, false>>("3 workers, 1 publisher", fewest),
-        program<BlocksBySurprise<2>>("a worker of 2 blocks by surprise", early),
-        program<BlocksBySurprise<3>>("a worker of 3 blocks by surprise",
-                                     {.preemptions = 1, .early_timeouts = 1, .timeouts = 12}),
-        program<CallsForHelp>("calls for help", few),
+        program<LeavesForLong<2>>("leaves for long, 2 workers", few),
+        program<LeavesForLong<3>>("leaves for long, 3 workers", fewest),
+        program<CallsForHelp>("calls for help", {.preemptions = 3}),
+        program<BlocksBySurprise<2>>("blocks by surprise, 2 workers", early),
+        program<BlocksBySurprise<3>>("blocks by surprise, 3 workers", earliest),
+        program<LookoutServesATimer>("the lookout serves a timer", early),
+        program<ResignsWhileTheLookoutLeaves>("resigns while the lookout leaves",
+                                              {.preemptions = 3, .early_timeouts = 1, .timeouts = 12}),
         program<ServesTimers>("serves timers", timed),
         program<ArmsATimer>("arms a timer", few),
     };

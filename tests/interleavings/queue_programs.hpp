@@ -199,6 +199,88 @@ struct StepsOverParked {
     }
 };
 
+/// A ring of `capacity`, half of it parked, whose other half has been used once: the next tickets are over the parked.
+template <std::size_t capacity>
+struct HalfParked {
+    Ring ring{capacity};
+
+    HalfParked() {
+        for (std::size_t i = 0; i < capacity / 2; ++i) {
+            ring.commit_parked(draw(ring));
+        }
+        for (std::size_t i = capacity / 2; i < capacity; ++i) {
+            ring.commit(draw(ring));
+            const auto run = ring.claim(1);
+            require(run.count == 1, "a value was hidden");
+            ring.vacate(run.first);
+        }
+    }
+    /// How many of so many tickets were drawn, and committed.
+    std::size_t draw_some(std::size_t most) {
+        std::size_t drawn = 0;
+        for (Ring::Ticket ticket = 0; drawn < most && ring.reserve(ticket) == Ring::Refusal::none; ++drawn) {
+            ring.commit(ticket);
+        }
+        return drawn;
+    }
+    std::size_t claim_some(std::size_t most) {
+        std::size_t claimed = 0;
+        for (; claimed < most; ++claimed) {
+            const auto run = ring.claim(1);
+            if (run.count == 0) {
+                break;
+            }
+            ring.vacate(run.first);
+        }
+        return claimed;
+    }
+};
+
+/// A slot is vacated while a producer steps over it: it is not lost.
+struct VacatesWhatIsSteppedOver : HalfParked<2> {
+    static constexpr unsigned threads = 2;
+    std::size_t drawn = 0;
+
+    void run(unsigned me) {
+        if (me == 0) {
+            drawn = draw_some(2);
+        } else {
+            ring.vacate_parked(0);
+        }
+    }
+    void end() {
+        require(claim_some(2) == drawn, "a value was lost");
+        require_room_for(ring, 2);
+    }
+};
+
+/// Two producers step over two parked slots: no ticket is drawn twice, and the steps are counted.
+struct TwoStepOver : HalfParked<4> {
+    static constexpr unsigned threads = 2;
+    std::size_t drawn = 4;
+
+    void run(unsigned) { drawn += draw_some(1); }
+    void end() {
+        require(drawn == 6, "a push was refused while there was room");
+        require(ring.tail() - ring.stepped_over() == drawn, "the tickets without a value were counted wrongly");
+        require(claim_some(3) == 2, "a value was lost, or came twice");
+    }
+};
+
+/// Two consumers step over two parked slots.
+struct TwoPassOver : HalfParked<4> {
+    static constexpr unsigned threads = 2;
+    std::size_t claimed = 4 / 2;
+
+    TwoPassOver() { require(draw_some(2) == 2, "a ring with room refused"); }
+    void run(unsigned) { claimed += claim_some(1); }
+    void end() {
+        claimed += claim_some(2);
+        require(claimed == 4, "a value was lost, or came twice");
+        require(ring.head() - ring.passed_over() == claimed, "the steps over parked slots were counted wrongly");
+    }
+};
+
 /// Who sees in the ring that a value is parked sees the value.
 struct SeesTheParkedValue {
     static constexpr unsigned threads = 2;
@@ -287,20 +369,15 @@ struct VacatesParked {
     }
     static void make(Ring& ring, Ring::Ticket ticket) { ring.vacate_parked(ticket); }
 };
-struct Closes {
-    static Ring::Ticket prepare(Ring&) { return 0; }
-    static void make(Ring& ring, Ring::Ticket) { ring.close(); }
-};
-struct LowersTheGate {
-    static Ring::Ticket prepare(Ring&) { return 0; }
-    static void make(Ring& ring, Ring::Ticket) { ring.lower_gate(); }
-};
-struct RaisesTheGate {
+/// The same beside a value in line.
+struct VacatesParkedInFront {
     static Ring::Ticket prepare(Ring& ring) {
-        ring.lower_gate();
-        return 0;
+        const Ring::Ticket first = draw(ring);
+        ring.commit_parked(first);
+        ring.commit(draw(ring));
+        return first;
     }
-    static void make(Ring& ring, Ring::Ticket) { ring.raise_gate(); }
+    static void make(Ring& ring, Ring::Ticket ticket) { ring.vacate_parked(ticket); }
 };
 
 struct SeesPending {
@@ -318,8 +395,7 @@ struct SeesRoom {
 struct SeesNothingInTheWay {
     static bool sees(Ring& ring, Ring::Ticket) {
         Ring::Ticket ticket = 0;
-        const bool in_the_way = ring.in_the_way(ticket);
-        return !in_the_way && ring.has_room();
+        return !ring.in_the_way(ticket);
     }
 };
 
@@ -399,10 +475,11 @@ struct ClosesInTheMiddle {
             }
         } else {
             for (int i = 0; i < 3; ++i) {
-                const bool last = ring.closed() && !ring.pending();
-                if (last) {
+                const bool over = ring.closed();
+                if (over) {
                     require(told.get() == 1, "the end was seen before what came before it");
                 }
+                const bool last = over && !ring.pending();
                 const auto run = ring.claim(1);
                 require(!last || run.count == 0, "there was more after the end");
                 if (run.count == 1) {
@@ -438,9 +515,9 @@ struct GateWhileDrawing {
             ring.raise_gate();
             ring.close();
         } else {
-            for (int i = 0; i < 2; ++i) {
+            for (const bool may_pass : {false, true}) {
                 Ring::Ticket ticket = 0;
-                drawn += ring.reserve(ticket) == Ring::Refusal::none ? 1U : 0U;
+                drawn += ring.reserve(ticket, may_pass) == Ring::Refusal::none ? 1U : 0U;
             }
         }
     }

@@ -1,0 +1,240 @@
+#include "interleavings/programs.hpp"
+
+#include "support/catch.hpp"
+#include "support/mutation.hpp"
+
+#include <algorithm>
+#include <cstdlib>
+#include <fstream>
+#include <iomanip>
+#include <map>
+#include <set>
+#include <sstream>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace mutation_test {
+
+// Every atomic operation of the headers that the programs run, made weaker in turn: some program has to notice. The
+// table goes to mutations.txt in the working directory. What is relaxed already is not made weaker.
+
+inline namespace parts {
+
+using namespace gossip_test;
+
+struct Excuse {
+    std::string_view file;
+    std::string_view code; // a part of the line where the operation begins
+    std::string_view mutation;
+    std::string_view reason;
+};
+
+constexpr std::string_view torn_apart = "load, then store";
+constexpr std::string_view any_order = "any weaker order";
+
+/// What nothing can notice, and why. An excuse that is not needed is a mistake, too.
+constexpr Excuse excuses[] = {
+    {"parking_lot.hpp", "state, state | (me + 1)", any_order,
+     "whoever goes off duty announces that, and looks for work after it"},
+    {"parking_lot.hpp", "state & ~(owner_mask | lookout_flag)", torn_apart,
+     "a duty that ends by that is one that the lookout may end; the lookout looks for work after it"},
+    {"parking_lot.hpp", "fetch_and(~lookout_flag", any_order, "the flag is read to change it, or as a hint"},
+    {"parking_lot.hpp", "fetch_or(lookout_flag", any_order, "the flag is read to change it, or as a hint"},
+    {"parking_lot.hpp", "fetch_sub(one_sleeper", any_order,
+     "whoever got up lies down again only through list, which announces that"},
+    {"ticket_ring.hpp", "again = tail_.load", "acquire -> relaxed",
+     "how new the answer is no order can say; the load of the slot's turn orders what follows"},
+    {"ticket_ring.hpp", "slot.turn.compare_exchange_strong(expected, parked_at(at)", "acq_rel -> relaxed",
+     "a read-modify-write goes on with the release sequence of commit_parked whatever its order"},
+    {"ticket_ring.hpp", "head_.load(std::memory_order_acquire)", "acquire -> relaxed",
+     "tail(), asked after it, is seq_cst, and so are the tickets"},
+    {"ticket_ring.hpp", "stepped_.load", "acquire -> relaxed",
+     "tail(), asked after it, is seq_cst, and so are the steps"},
+    {"ticket_ring.hpp", "stepped_.fetch_add", "release -> relaxed",
+     "tail(), asked after it, is seq_cst, and so are the steps"},
+    {"ticket_ring.hpp", "tail_.fetch_or(closed_flag", "seq_cst -> acq_rel",
+     "the flag is part of the tail: whoever draws a ticket changes the same atomic"},
+    {"ticket_ring.hpp", "tail_.fetch_or(gate_flag", any_order,
+     "the flag is part of the tail: whoever draws a ticket changes the same atomic"},
+    {"ticket_ring.hpp", "tail_.fetch_and(~gate_flag", any_order,
+     "the flag is part of the tail: whoever draws a ticket changes the same atomic"},
+};
+
+std::string short_name(const std::string& file) { return file.substr(file.rfind('/') + 1); }
+
+const std::vector<std::string>& lines_of(const std::string& file) {
+    static std::map<std::string, std::vector<std::string>> files;
+    std::vector<std::string>& lines = files[file];
+    if (lines.empty()) {
+        std::ifstream in(file);
+        for (std::string line; std::getline(in, line);) {
+            lines.push_back(line);
+        }
+    }
+    return lines;
+}
+
+/// The code of a site, without its comment.
+std::string code_of(const Mutation::Met& site) {
+    const auto& lines = lines_of(site.file);
+    const auto at = static_cast<std::size_t>(site.line);
+    std::string code = at <= lines.size() ? lines[at - 1] : "";
+    code = code.substr(0, code.find("//"));
+    code.erase(0, code.find_first_not_of(' '));
+    code.erase(code.find_last_not_of(' ') + 1);
+    return code;
+}
+
+Bounds nearest(const Program& program) {
+    return {.preemptions = 1, .stale_reads = 1, .timeouts = program.bounds.timeouts};
+}
+
+/// The sites of our headers, and the programs that meet them.
+std::map<Mutation::Met, std::vector<Program>> all_sites() {
+    std::map<Mutation::Met, std::vector<Program>> sites;
+    std::vector<Program> programs = queue_programs_all();
+    for (const Program& program : parking_programs_all()) {
+        programs.push_back(program);
+    }
+    for (const Program& program : programs) {
+        std::set<Mutation::Met> met;
+        Mutation::met() = &met;
+        program.explore(nearest(program));
+        program.explore_at_random(program.bounds, 1000);
+        Mutation::met() = nullptr;
+        for (const Mutation::Met& site : met) {
+            if (site.file.find("include/gossip/") != std::string::npos && site.order != std::memory_order_relaxed) {
+                sites[site].push_back(program);
+            }
+        }
+    }
+    return sites;
+}
+
+/// Which of the programs fails, and how; empty if none. The nearest executions of all come first. Nothing here is drawn
+/// at random: what is caught is caught each time.
+std::string caught_by(const std::vector<Program>& programs, bool thoroughly) {
+    const auto caught = [&](auto explore) {
+        for (const Program& program : programs) {
+            const Explored explored = explore(program);
+            if (!explored.failure.empty()) {
+                return std::string(program.name) + ": " + explored.failure;
+            }
+        }
+        return std::string();
+    };
+    std::string who = caught([](const Program& program) { return program.explore(nearest(program)); });
+    if (who.empty() && thoroughly) {
+        who = caught([](const Program& program) { return program.explore(program.bounds); });
+    }
+    return who;
+}
+
+bool changes(Operation operation) { return operation != Operation::load && operation != Operation::store; }
+
+/// The table, and what has gone wrong.
+class Report {
+public:
+    Report() {
+        table_ << std::left << std::setw(24) << "site" << std::setw(20) << "mutation"
+               << "caught by\n";
+    }
+
+    /// False if it was not noticed.
+    bool add(const Mutation::Met& site, const std::vector<Program>& programs, std::memory_order order, bool torn) {
+        const std::string mutation =
+            torn ? std::string(torn_apart) : name(site, site.order) + " -> " + name(site, order);
+        const std::string code = code_of(site);
+        const Excuse* const excuse = std::find_if(std::begin(excuses), std::end(excuses), [&](const Excuse& e) {
+            return e.file == short_name(site.file) && code.find(e.code) != std::string::npos &&
+                   (e.mutation == mutation || (e.mutation == any_order && !torn));
+        });
+        const bool excused = excuse != std::end(excuses);
+        std::string caught;
+        {
+            const Mutation active(site, order, torn);
+            caught = caught_by(programs, !excused);
+        }
+        wrong_ += caught.empty() == excused ? 0U : 1U;
+        if (code != last_code_) {
+            table_ << code << '\n';
+            last_code_ = code;
+        }
+        table_ << "    " << std::setw(22) << short_name(site.file) + ":" + std::to_string(site.line) << std::setw(20)
+               << mutation;
+        if (excused) {
+            table_ << (caught.empty() ? "excused: " : "EXCUSED FOR NOTHING: ") << excuse->reason << '\n';
+        } else {
+            table_ << (caught.empty() ? "NOT CAUGHT" : caught) << '\n';
+        }
+        return !caught.empty();
+    }
+    [[nodiscard]] std::string table() const { return table_.str(); }
+    [[nodiscard]] unsigned wrong() const { return wrong_; }
+
+private:
+    static std::string name(const Mutation::Met& site, std::memory_order order) {
+        if (order == std::memory_order_acq_rel && !changes(site.operation)) {
+            return site.operation == Operation::load ? "acquire" : "release";
+        }
+        return name_of(order);
+    }
+
+    std::ostringstream table_;
+    std::string last_code_;
+    unsigned wrong_ = 0;
+};
+
+/// Whether the operation with a memory order on line `at` (from 0) is one of the sites, which stand where it begins.
+bool is_met(const std::vector<std::string>& lines, std::size_t at, const std::set<int>& met) {
+    for (std::size_t i = at;; --i) {
+        if (met.contains(static_cast<int>(i) + 1)) {
+            return true;
+        }
+        const std::string code = i == 0 ? ";" : lines[i - 1].substr(0, lines[i - 1].find(" //"));
+        if (code.empty() || code.back() == ';' || code.back() == '{' || code.back() == '}') {
+            return false;
+        }
+    }
+}
+
+} // namespace parts
+
+TEST_CASE("an atomic operation made weaker is noticed", "[mutation]") {
+    Report report;
+    for (const auto& [site, programs] : all_sites()) {
+        if (changes(site.operation)) {
+            report.add(site, programs, site.order, true);
+        }
+        if (site.order != std::memory_order_seq_cst || !report.add(site, programs, std::memory_order_acq_rel, false)) {
+            report.add(site, programs, std::memory_order_relaxed, false);
+        }
+    }
+    std::ofstream("mutations.txt") << report.table();
+
+    INFO(report.table());
+    CHECK(report.wrong() == 0);
+}
+
+TEST_CASE("every atomic operation that is not relaxed is made weaker", "[mutation]") {
+    std::map<std::string, std::set<int>> met;
+    for (const auto& [site, programs] : all_sites()) {
+        met[site.file].insert(site.line);
+    }
+    for (const auto& [file, sites] : met) {
+        const auto& lines = lines_of(file);
+        REQUIRE_FALSE(lines.empty());
+        for (std::size_t i = 0; i < lines.size(); ++i) {
+            const std::string code = lines[i].substr(0, lines[i].find("//"));
+            if (code.find("memory_order_") != std::string::npos &&
+                code.find("memory_order_relaxed") == std::string::npos) {
+                INFO(file << ':' << i + 1 << ": " << code);
+                CHECK(is_met(lines, i, sites));
+            }
+        }
+    }
+    CHECK(met.size() >= 3); // the ring, the lot, the timers
+}
+
+} // namespace mutation_test
