@@ -18,6 +18,7 @@
 #include <iterator>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <string_view>
 #include <type_traits>
 #include <utility>
@@ -89,6 +90,13 @@ class Carrier {
                   "see gossip/provider/provider.hpp");
     static_assert(!leaves || closes<Provider>, "gossip: a Provider with outgoing() needs `void close() noexcept`; "
                                                "see gossip/provider/provider.hpp");
+    static_assert(!claims_to_keep<Provider> || keeps_events<Provider>,
+                  "gossip: a Provider that keeps events to come needs `bool keeps() const`, `PublishStatus "
+                  "send_later(detail::Engine&, Event&, std::chrono::nanoseconds, std::string& ticket)` and `bool "
+                  "take_back(const std::string& ticket)`; see gossip/provider/provider.hpp");
+    static_assert(!claims_to_keep<Provider> || leaves,
+                  "gossip: a Provider that keeps events to come needs outgoing(), for they leave the process; see "
+                  "gossip/provider/provider.hpp");
 
 public:
     Carrier() requires std::default_initializable<Provider>
@@ -151,6 +159,40 @@ public:
             engine.count(Tally::local);
         }
         return sync_result(outcome);
+    }
+
+    /// Whether the transport keeps this event until its time has come.
+    [[nodiscard]] bool keeps(const Event& event) const noexcept {
+        if constexpr (keeps_events<Provider>) {
+            return provider_.keeps() && !stays_here(EventAccess::name(event));
+        } else {
+            static_cast<void>(event);
+            return false;
+        }
+    }
+    /// What names it from now on; empty if it was refused, which the error hook is told, or the bus is closed.
+    std::string send_later(Engine& engine, Event& event, std::chrono::nanoseconds delay) {
+        std::string ticket;
+        if constexpr (keeps_events<Provider>) {
+            const PublishStatus status = provider_.send_later(engine, event, delay, ticket);
+            if (status != PublishStatus::accepted) {
+                ticket.clear();
+                if (status == PublishStatus::full ||
+                    status == PublishStatus::unavailable) { // the provider tells others
+                    engine.report(refusal_error(status), event, {}, {}, false);
+                }
+            }
+        }
+        return ticket;
+    }
+    bool take_back(Engine& engine, const std::string& ticket) {
+        if constexpr (keeps_events<Provider>) {
+            if (provider_.take_back(ticket)) {
+                engine.count(Tally::cancelled);
+                return true;
+            }
+        }
+        return false;
     }
 
     /// Where events go whose time has come.

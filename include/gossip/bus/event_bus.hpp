@@ -172,7 +172,9 @@ public:
         return PublishStatus::closed;
     }
 
-    // Publishing later
+    // Publishing later: by a timer of this process, in the ledger from when it is due. A transport that keeps events
+    // (Redis Streams) is given those with a delay at once: they are accepted now, sent when the transport has them,
+    // stamped with the time at which they are due, and arrive also if this process has ended by then.
 
     template <detail::event_data T>
     ScheduledId publish_after(std::chrono::nanoseconds delay, const Topic<T>& topic, std::type_identity_t<T> data,
@@ -200,7 +202,8 @@ public:
         return publish_after(until(time), std::move(event));
     }
 
-    /// Again and again, the first time after one period. Periods that were missed are not made up for.
+    /// Again and again, the first time after one period. Periods that were missed are not made up for. Always by a
+    /// timer of this process, and ends with it.
     template <detail::event_data T>
     requires std::copy_constructible<T> ScheduledId publish_every(std::chrono::nanoseconds period,
                                                                   const Topic<T>& topic, std::type_identity_t<T> data,
@@ -214,7 +217,12 @@ public:
     ScheduledId publish_every(std::chrono::nanoseconds period, Event event) { return again(period, std::move(event)); }
 
     /// Takes a publish back; false if it has happened, or was taken back before.
-    bool cancel(const ScheduledId& id) { return id.scheduled() != nullptr && id.scheduled()->cancel(*engine_); }
+    /// Where the transport keeps it, this waits for its answer; false also if none comes in time, which the error hook
+    /// is told, or if an outage has taken the answer along.
+    bool cancel(const ScheduledId& id) {
+        return id.ticket() != nullptr ? carrier_.take_back(*engine_, *id.ticket())
+                                      : id.scheduled() != nullptr && id.scheduled()->cancel(*engine_);
+    }
 
     // Subscribing
 
@@ -327,6 +335,13 @@ private:
     }
     ScheduledId later(std::chrono::nanoseconds delay, Event event, bool restamp) {
         detail::check_duration("delay", delay);
+        if (delay.count() != 0 && carrier_.keeps(event)) {
+            detail::add_outgoing(event);
+            if (restamp) {
+                EventAccess::set_time_ns(event, detail::saturated_add(engine_->stamp(), delay.count()));
+            }
+            return ScheduledId(carrier_.send_later(*engine_, event, delay));
+        }
         return schedule(delay, std::make_shared<detail::Scheduled>(std::move(event), restamp, 0, carrier_.route()));
     }
     ScheduledId again(std::chrono::nanoseconds period, Event event) {

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <utility>
 
 namespace gossip {
@@ -157,16 +158,21 @@ inline bool Scheduled::fire(Engine& engine) noexcept {
 
 /// Names an event that is to be published later; for `EventBus::cancel`.
 ///
-/// Threads: a value. Owns: a share in the event until it has been published.
+/// Threads: a value. Owns: a share in the event until it has been published; where the transport keeps it, in its text.
 class ScheduledId {
 public:
     ScheduledId() noexcept = default;
-    /// For the library.
+    /// For the library, as what follows.
     explicit ScheduledId(std::shared_ptr<detail::Scheduled> scheduled) noexcept : scheduled_(std::move(scheduled)) {}
+    /// Of an event that the transport keeps; an empty ticket names none.
+    explicit ScheduledId(std::string ticket)
+        : ticket_(ticket.empty() ? nullptr : std::make_shared<const std::string>(std::move(ticket))) {}
     [[nodiscard]] const std::shared_ptr<detail::Scheduled>& scheduled() const noexcept { return scheduled_; }
+    [[nodiscard]] const std::shared_ptr<const std::string>& ticket() const noexcept { return ticket_; }
 
 private:
-    std::shared_ptr<detail::Scheduled> scheduled_;
+    std::shared_ptr<detail::Scheduled> scheduled_; // one of the two, or neither
+    std::shared_ptr<const std::string> ticket_;
 };
 
 } // namespace gossip

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <concepts>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 /// How to write a provider: it carries an accepted event to an engine, the delivering half of a bus; at once, or over a
@@ -19,7 +20,8 @@
 /// from anybody. It owes four more: `send_sync`, `unlisten`, `drain`, `close`. What arrives it gives to
 /// `engine.receive(event, patience)`, again and again while the answer is `full`, so that it can stop in between; what
 /// it has read and can't hand over any more to `engine.lose(event)`. `detail::Receipt` tells it of each event's end.
-/// Names under `gossip.` stay in the process and never reach it.
+/// Names under `gossip.` stay in the process and never reach it. It may also keep events that are published later, see
+/// `keeps_events`.
 ///
 /// Typed data: `template <class T> static detail::WireType& wire_type()` says how data of type T is written and read
 /// (gossip/provider/wire_type.hpp makes it from a codec), `send_as<T>` sends with it. An event that arrives has the
@@ -101,9 +103,33 @@ concept closes = requires(P& provider) {
     requires noexcept(provider.close());
 };
 
+/// By choice: `send_later` takes the event on as `send` does, waiting for room if the bus's options say so, and the
+/// transport keeps it until `delay` has passed, also when this process has ended by then; it arrives like any other.
+/// The provider counts it at once: accepted, and sent when the transport has confirmed that it keeps it. `ticket` is a
+/// text of the provider's own, not empty, that names it. `take_back` is true if the transport had it still and has it
+/// no more; it may wait for the transport, within bounds, and tells the engine's error hook if that does not answer.
+/// `keeps` says whether any of this is to be had as the provider was made. Without these a bus publishes later by a
+/// timer of its own.
+template <class P>
+concept keeps_events = requires(P& provider, const P& constant, detail::Engine& engine, Event& event,
+                                std::chrono::nanoseconds delay, std::string& ticket, const std::string& given) {
+    { constant.keeps() } -> std::same_as<bool>;
+    { provider.send_later(engine, event, delay, ticket) } -> std::same_as<PublishStatus>;
+    { provider.take_back(given) } -> std::same_as<bool>;
+};
+
+/// Has a part of it.
+template <class P>
+concept claims_to_keep = requires {
+    &P::keeps;
+}
+|| requires { &P::send_later; }
+|| requires { &P::take_back; };
+
 template <class P>
 concept event_provider = sends_events<P> && listens<P> && starts<P> && shuts_down<P> &&
-    (!leaves_process<P> || (sends_confirmed<P> && unlistens<P> && drains<P> && closes<P>));
+                         (!leaves_process<P> || (sends_confirmed<P> && unlistens<P> && drains<P> && closes<P>)) &&
+                         (!claims_to_keep<P> || (leaves_process<P> && keeps_events<P>));
 
 /// Whether data of type T can go over the provider's wire.
 template <class P>

@@ -33,7 +33,7 @@ struct ConnectionEvent {
         refused,  // the server answers, but takes nothing for now (read-only, out of memory, loading); tried again
     };
     Kind kind = Kind::lost;
-    std::string_view connection{};     // "publisher", "pub_sub", "reader" or "settler"; valid for ever
+    std::string_view connection{};     // "publisher", "pub_sub", "reader", "settler" or "delayed"
     std::optional<Error> error{};      // why; with `lost` and `refused` always there
     std::chrono::nanoseconds outage{}; // with `restored` and `gap`: how long it took
 };
@@ -55,7 +55,7 @@ struct StreamOptions {
     StreamTrim trim = StreamTrim::off;
     std::chrono::milliseconds keep{0};                  // trimming leaves what is younger
     std::chrono::milliseconds consumer_idle{3'600'000}; // consumers idle for so long, with nothing pending, are removed
-    std::chrono::milliseconds refresh{1'000};           // how often patterns look for new streams
+    std::chrono::milliseconds refresh{1'000};           // how often to look for new streams and events to come
 };
 
 /// Whom to trust and what to show where the url begins with rediss://. The server's certificate has to be for the host

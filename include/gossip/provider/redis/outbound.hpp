@@ -5,8 +5,12 @@
 #include <gossip/core/event.hpp>
 #include <gossip/core/event_access.hpp>
 #include <gossip/core/guard.hpp>
+#include <gossip/core/random.hpp>
 #include <gossip/dispatch/engine.hpp>
 #include <gossip/provider/provider.hpp>
+#include <gossip/provider/redis/command_end.hpp>
+#include <gossip/provider/redis/delayed.hpp>
+#include <gossip/provider/redis/encode_scope.hpp>
 #include <gossip/provider/redis/late_reports.hpp>
 #include <gossip/provider/redis/listening.hpp>
 #include <gossip/provider/redis/options.hpp>
@@ -34,53 +38,21 @@ namespace gossip::detail {
 /// The field of a stream's entry that holds the event.
 inline constexpr std::string_view stream_field = "event";
 
-/// What a thread encodes into; kept from event to event, unless it has grown large.
-struct EncodeBuffers {
-    std::string channel;
-    std::string data;
-    std::string message;
-};
-class EncodeScope {
-public:
-    EncodeScope() : nested_(std::exchange(in_use, true)) {}
-    EncodeScope(const EncodeScope&) = delete;
-    EncodeScope& operator=(const EncodeScope&) = delete;
-    ~EncodeScope() {
-        constexpr std::size_t large = std::size_t{1} << 20U;
-        in_use = nested_;
-        if (!nested_ && kept.message.capacity() + kept.data.capacity() > large) {
-            kept = EncodeBuffers{};
-        }
-    }
-    /// Empty; a codec that publishes while it encodes gets others.
-    [[nodiscard]] EncodeBuffers& buffers() noexcept {
-        EncodeBuffers& mine = nested_ ? own_ : kept;
-        mine.channel.clear();
-        mine.data.clear();
-        mine.message.clear();
-        return mine;
-    }
-
-private:
-    inline static thread_local EncodeBuffers kept;
-    inline static thread_local bool in_use = false;
-    EncodeBuffers own_;
-    const bool nested_;
-};
-
 /// Encodes events on the threads that publish them, and gives them to the publisher.
 ///
 /// Threads: every member from any thread.
-/// Stalls:  `send` waits for room if it may, as long as the server is there; `close` ends that.
+/// Stalls:  `send` and `send_later` wait for room if they may, as long as the server is there; `close` ends that.
 class Outbound final : public redis::PublisherListener {
 public:
     Outbound(const RedisOptions& options, LateReports& reports)
-        : streams_(options.mode == RedisMode::streams),
+        : options_(options),
+          streams_(options.mode == RedisMode::streams),
           prefix_(options.prefix),
           confirm_timeout_(options.command_timeout),
           wire_(options.wire, options.max_event_bytes),
           reports_(reports),
           registry_(redis::stream_registry(options)),
+          delayed_(redis::delayed_set(options)),
           publisher_(streams_ ? counting(options, restored_) : options, *this) {}
 
     void start(Engine& engine) noexcept {
@@ -95,27 +67,71 @@ public:
     /// `encode(text)` appends the data; `foreign`: by a codec that may not write JSON.
     template <class Encode>
     PublishStatus send(Event& event, bool may_wait, bool foreign, Encode&& encode) {
-        return transmit(event, may_wait && engine().settings().overflow == Overflow::block, foreign, 0,
-                        std::forward<Encode>(encode));
+        const bool waits = may_wait && blocks();
+        return transmit(
+            event, foreign, std::forward<Encode>(encode),
+            [&](std::string_view channel, std::string_view message) { return offer(channel, message, 0, waits); });
     }
 
     template <class Encode>
     Result send_sync(Event& event, bool foreign, Encode&& encode) {
-        auto waiter = std::make_shared<Waiter>();
-        auto* const kept = new std::shared_ptr<Waiter>(waiter);
-        std::unique_ptr<std::shared_ptr<Waiter>> owner(kept);
-        const PublishStatus status =
-            transmit(event, true, foreign, static_cast<std::uint64_t>(reinterpret_cast<std::uintptr_t>(kept)),
-                     std::forward<Encode>(encode));
+        auto waiter = std::make_shared<CommandWaiter>();
+        auto owner = std::make_unique<AwaitedEnd>(waiter, true);
+        const PublishStatus status = transmit(event, foreign, std::forward<Encode>(encode),
+                                              [&](std::string_view channel, std::string_view message) {
+                                                  return offer(channel, message, owner->tag(), true);
+                                              });
         if (status != PublishStatus::accepted) {
             return refusal_error(status);
         }
         static_cast<void>(owner.release()); // the listener's now
-        std::unique_lock lock(waiter->mutex);
-        if (!waiter->changed.wait_for(lock, confirm_timeout_, [&] { return waiter->done; })) {
-            return TimeoutError{confirm_timeout_, "the server has not confirmed the event, and may do so later"};
+        return waiter->await(confirm_timeout_, "the server has not confirmed the event, and may do so later");
+    }
+
+    /// On streams: the server keeps the event until `delay` has passed. `ticket` names it for `take_back`.
+    template <class Encode>
+    PublishStatus send_later(Event& event, std::chrono::nanoseconds delay, bool foreign, std::string& ticket,
+                             Encode&& encode) {
+        open_mover();
+        const std::int64_t due_ns = saturated_add(wall_now_ns(), delay.count());
+        const std::uint64_t number = next_delayed_.fetch_add(1, std::memory_order_relaxed); // relaxed: a number
+        auto owner = std::make_unique<DueEnd>(*this, deadline_in(delay));
+        const PublishStatus status = transmit(
+            event, foreign, std::forward<Encode>(encode), [&](std::string_view stream, std::string_view message) {
+                ticket = redis::detail::delayed_member(due_ns, number, sender_, stream, message);
+                const redis::detail::Number score{redis::detail::delayed_score(due_ns)};
+                const std::array<std::string_view, 4> add{"ZADD", delayed_, score, ticket};
+                return offer(redis::detail::Arguments{add}, owner->tag(), blocks());
+            });
+        if (status == PublishStatus::accepted) {
+            static_cast<void>(owner.release()); // the listener's now
         }
-        return waiter->result;
+        return status;
+    }
+    /// True if the server had it still, and has it no more. Waits for the server, up to command_timeout.
+    bool take_back(const std::string& ticket) {
+        auto waiter = std::make_shared<CommandWaiter>();
+        auto owner = std::make_unique<AwaitedEnd>(waiter, false);
+        const std::array<std::string_view, 3> remove{"ZREM", delayed_, ticket};
+        const PublishStatus status = offer(redis::detail::Arguments{remove}, owner->tag(), true);
+        if (status == PublishStatus::accepted) {
+            static_cast<void>(owner.release()); // the listener's now
+        }
+        const Result answered =
+            status == PublishStatus::accepted
+                ? waiter->await(confirm_timeout_, "the server has not said whether it had the event still")
+                : Result{refusal_error(status)};
+        if (!answered && status != PublishStatus::closed) {
+            engine().report(answered.error(), Event(EventType::literal("gossip.redis.cancel")), {}, {}, false);
+        }
+        return answered && waiter->answer() == 1;
+    }
+    /// From now on what is due is moved to its stream, whoever has sent it.
+    void open_mover() {
+        const std::lock_guard lock(mover_mutex_);
+        if (mover_ == nullptr && !closed()) {
+            mover_ = std::make_unique<redis::DelayedMover>(options_, stream_field);
+        }
     }
 
     bool drain(std::chrono::steady_clock::time_point until) { return publisher_.drain(until); }
@@ -126,6 +142,12 @@ public:
     }
     Result shutdown(std::chrono::steady_clock::time_point until) noexcept {
         publisher_.shutdown(until);
+        std::unique_ptr<redis::DelayedMover> mover; // ends without the lock, for its hook may publish
+        {
+            const std::lock_guard lock(mover_mutex_);
+            mover = std::move(mover_);
+        }
+        mover.reset(); // what is not moved by now is moved by others, or later
         const std::uint64_t lost = abandoned_.load(std::memory_order_relaxed); // relaxed: its thread has been joined
         if (lost != 0) {
             const std::string text = std::to_string(lost) + " events were not confirmed by the server";
@@ -145,30 +167,40 @@ public:
     }
     [[nodiscard]] redis::PublisherStats stats() const { return publisher_.stats(); }
 
-    void confirmed(std::uint64_t tag, const redis::Confirmation&) noexcept override {
-        if (tag != registration) {
+    void confirmed(std::uint64_t tag, const redis::Confirmation& confirmation) noexcept override {
+        const std::unique_ptr<CommandEnd> end = end_of(tag);
+        if (tag != registration && (end == nullptr || end->is_event)) {
             sent_.fetch_add(1, std::memory_order_release); // [ended] after it was accepted
-            end(tag, {});
+        }
+        if (end != nullptr) {
+            end->confirmed(confirmation.integer);
         }
     }
     void failed(std::uint64_t tag, const Error& error) noexcept override {
         const bool is_abandoned = is(error, errors::abandoned);
-        if (tag != registration) {
+        const std::unique_ptr<CommandEnd> end = end_of(tag);
+        if (tag != registration && (end == nullptr || end->is_event)) {
             (is_abandoned ? abandoned_ : dropped_).fetch_add(1, std::memory_order_release); // [ended] as above
         }
-        if (tag > registration) {
-            end(tag, error);
-        } else if (!is_abandoned) {
+        if ((end == nullptr || !end->failed(error)) && !is_abandoned) {
             succeeds([&] { reports_.tell(engine(), error, Event(EventType::literal("gossip.redis.refused"))); });
         }
     }
 
 private:
-    struct Waiter {
-        std::mutex mutex;
-        std::condition_variable changed;
-        bool done = false; // these two under mutex
-        Result result;
+    /// Of an event to come: its time is told to the mover when the server has it.
+    struct DueEnd final : CommandEnd {
+        DueEnd(Outbound& outbound, std::chrono::steady_clock::time_point time) noexcept
+            : CommandEnd(true), home(outbound), due(time) {}
+        void confirmed(std::int64_t) noexcept override {
+            const std::lock_guard lock(home.mover_mutex_);
+            if (home.mover_ != nullptr) {
+                succeeds([&] { home.mover_->expect(due); }); // without memory it is found at the next look
+            }
+        }
+        bool failed(const Error&) noexcept override { return false; }
+        Outbound& home;
+        const std::chrono::steady_clock::time_point due;
     };
 
     // Edges: each name stands at both of its ends in the code
@@ -179,21 +211,9 @@ private:
         return *engine_.load(std::memory_order_acquire); // [started] nothing is sent before
     }
 
-    static void end(std::uint64_t tag, Result result) noexcept {
-        if (tag <= registration) {
-            return;
-        }
-        const std::unique_ptr<std::shared_ptr<Waiter>> kept(
-            reinterpret_cast<std::shared_ptr<Waiter>*>(static_cast<std::uintptr_t>(tag)));
-        Waiter& waiter = **kept;
-        const std::lock_guard lock(waiter.mutex);
-        waiter.done = true;
-        waiter.result = std::move(result);
-        waiter.changed.notify_all();
-    }
-
-    template <class Encode>
-    PublishStatus transmit(Event& event, bool waits, bool foreign, std::uint64_t tag, Encode&& encode) {
+    /// `hand_over(channel, message)` gives it to the publisher.
+    template <class Encode, class HandOver>
+    PublishStatus transmit(Event& event, bool foreign, Encode&& encode, HandOver&& hand_over) {
         if (closed()) {
             return PublishStatus::closed;
         }
@@ -213,7 +233,7 @@ private:
         }
         accepted_.fetch_add(1, std::memory_order_relaxed); // relaxed: the publisher's lock comes between it and its end
         PublishStatus status = PublishStatus::closed;
-        const Result offered = guard([&] { status = offer(channel, buffers.message, tag, waits); });
+        const Result offered = guard([&] { status = hand_over(channel, buffers.message); });
         if (status != PublishStatus::accepted) {
             accepted_.fetch_sub(1, std::memory_order_relaxed); // relaxed: it was not
         }
@@ -230,14 +250,16 @@ private:
     }
 
     PublishStatus offer(std::string_view channel, std::string_view message, std::uint64_t tag, bool waits) {
-        using redis::OfferStatus;
         const std::array<std::string_view, 3> publish{"PUBLISH", channel, message};
         const std::array<std::string_view, 5> add{"XADD", channel, "*", stream_field, message};
-        const redis::detail::Arguments arguments =
-            streams_ ? redis::detail::Arguments{add} : redis::detail::Arguments{publish};
         if (streams_) {
             announce(channel);
         }
+        return offer(streams_ ? redis::detail::Arguments{add} : redis::detail::Arguments{publish}, tag, waits);
+    }
+
+    PublishStatus offer(redis::detail::Arguments arguments, std::uint64_t tag, bool waits) {
+        using redis::OfferStatus;
         OfferStatus status = publisher_.offer(tag, arguments);
         while (status == OfferStatus::full && waits && !closed()) {
             status = publisher_.offer_wait(tag, arguments, std::chrono::steady_clock::now() + look_again);
@@ -299,14 +321,16 @@ private:
         const bool large = is(error, errors::too_large) || (why && why->field() == "event size");
         return large ? PublishStatus::too_large : PublishStatus::not_encodable;
     }
+    [[nodiscard]] bool blocks() const noexcept { return engine().settings().overflow == Overflow::block; }
     void count_rejected() noexcept { rejected_.fetch_add(1, std::memory_order_relaxed); } // relaxed: a count
     [[nodiscard]] bool closed() const noexcept {
         return closed_.load(std::memory_order_relaxed); // relaxed: looked at every 20 ms
     }
 
     static constexpr std::chrono::milliseconds look_again{20};
-    static constexpr std::uint64_t registration = 1; // a tag that is no event's
+    static constexpr std::uint64_t registration = CommandEnd::first_tag - 1; // a tag that is no event's
 
+    const RedisOptions options_;
     const bool streams_;
     const std::string prefix_;
     const std::chrono::milliseconds confirm_timeout_;
@@ -324,7 +348,12 @@ private:
     std::mutex announced_mutex_;
     std::set<std::string, std::less<>> announced_; // these two under announced_mutex_
     std::uint64_t announced_after_ = 0;
-    redis::Publisher publisher_; // last: its thread calls this
+    const std::string delayed_;
+    const std::uint64_t sender_ = random_bits();
+    std::atomic<std::uint64_t> next_delayed_{0};
+    std::mutex mover_mutex_;
+    std::unique_ptr<redis::DelayedMover> mover_; // under mover_mutex_
+    redis::Publisher publisher_;                 // last: its thread calls this
 };
 
 } // namespace gossip::detail

@@ -59,6 +59,10 @@ inline constexpr bool writes_json<TrustedRawCodec> = true;
 ///          arrives enters the engine in the server's order.
 /// Cost:    publish encodes on the caller's thread and leaves the rest to an I/O thread. Data that arrives is read
 ///          by the worker that needs it.
+/// Later:   on streams the server keeps what publish_after and publish_at have sent, in the sorted set
+///          <prefix>gossip.delayed, until it is due by the server's clock; any process with a bus of that prefix that
+///          listens, or has published later itself, then moves it to its stream. So it survives its process, and a
+///          restart of the server as far as that keeps its data. In Pub/Sub mode it is a timer of this process.
 /// Stalls:  publish waits for room in the outbox under `Overflow::block` while the server is there; without the server
 ///          it says `unavailable` when the outbox is full. subscribe waits for the server up to command_timeout.
 ///          shutdown without a deadline waits for the server up to command_timeout.
@@ -70,7 +74,8 @@ class BasicRedisProvider {
 public:
     BasicRedisProvider() : BasicRedisProvider(RedisOptions{}) {}
     explicit BasicRedisProvider(const RedisOptions& options)
-        : timeout_(options.command_timeout),
+        : streams_(options.mode == RedisMode::streams),
+          timeout_(options.command_timeout),
           outbound_(options, reports_),
           listening_(detail::make_listening(options, &detail::codec_tag<DefaultCodec>, reports_)) {}
 
@@ -105,7 +110,17 @@ public:
         return outbound_.send_sync(event, true, [&](std::string& text) { encode(event, text); });
     }
 
+    /// Whether the server keeps events to come: on streams.
+    [[nodiscard]] bool keeps() const noexcept { return streams_; }
+    PublishStatus send_later(detail::Engine&, Event& event, std::chrono::nanoseconds delay, std::string& ticket) {
+        return outbound_.send_later(event, delay, true, ticket, [&](std::string& text) { encode(event, text); });
+    }
+    bool take_back(const std::string& ticket) { return outbound_.take_back(ticket); }
+
     Result listen(const std::vector<EventType>& names, const std::vector<Pattern>& patterns) {
+        if (streams_) {
+            outbound_.open_mover();
+        }
         return listening_->listen(*outbound_.started(), names, patterns);
     }
     void unlisten(const std::vector<EventType>& names, const std::vector<Pattern>& patterns) noexcept {
@@ -161,6 +176,7 @@ private:
         type->encode(EventAccess::data(event), text);
     }
 
+    const bool streams_;
     const std::chrono::nanoseconds timeout_;
     detail::LateReports reports_;
     detail::Outbound outbound_;
@@ -169,7 +185,7 @@ private:
 
 using RedisProvider = BasicRedisProvider<>;
 
-static_assert(event_provider<RedisProvider>);
+static_assert(event_provider<RedisProvider> && keeps_events<RedisProvider>);
 
 namespace redis {
 
