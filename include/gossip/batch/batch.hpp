@@ -24,26 +24,33 @@ concept batch_processor_of =
 
 namespace detail {
 
-/// Tells the run that `host` belongs to that its event goes to this collector.
-[[nodiscard]] inline Result collect_in(ContextHost* host, const std::shared_ptr<BatchCollector>& collector) {
-    Run* const run = host == nullptr ? nullptr : host->bus_run();
-    if (run == nullptr) [[unlikely]] {
+/// Enlists the collector with its first event; and tells of those that have no business here.
+[[nodiscard, gnu::cold, gnu::noinline]] inline Result collect_first(Run* run,
+                                                                    const std::shared_ptr<BatchCollector>& collector) {
+    if (run == nullptr) {
         return ProcessingError{"a batch collects what a bus gives to its processor: not outside of one, not on a "
                                "helper's thread, not inside of another batch"};
     }
-    Subscriber& subscriber = run->subscriber();
-    if (!collector->belongs_to(subscriber)) [[unlikely]] {
-        switch (run->engine().collectors().enlist(run->engine(), subscriber, collector)) {
-        case CollectorList::Enlisted::yes:
-            break;
-        case CollectorList::Enlisted::ended:
-            return {}; // as a processor that is not called any more
-        case CollectorList::Enlisted::elsewhere:
-            return ProcessingError{"a batch collects for one subscription"};
-        }
+    switch (run->engine().collectors().enlist(run->engine(), run->subscriber(), collector)) {
+    case CollectorList::Enlisted::yes:
+        break;
+    case CollectorList::Enlisted::ended:
+        return {}; // as a processor that is not called any more
+    case CollectorList::Enlisted::elsewhere:
+        return ProcessingError{"a batch collects for one subscription"};
     }
     run->collect(*collector);
     return {};
+}
+
+/// Tells the run that `host` belongs to that its event goes to this collector.
+[[nodiscard]] inline Result collect_in(ContextHost* host, const std::shared_ptr<BatchCollector>& collector) {
+    Run* const run = host == nullptr ? nullptr : host->bus_run();
+    if (run != nullptr && collector->belongs_to(run->subscriber())) [[likely]] {
+        run->collect(*collector);
+        return {};
+    }
+    return collect_first(run, collector);
 }
 
 /// The processor behind a batch: hands each event to the collector of its subscription.

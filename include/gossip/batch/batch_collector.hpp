@@ -41,6 +41,17 @@ public:
     BatchCollector(const BatchOptions& options, std::unique_ptr<BatchCallable> callable, MakeBuffer make_buffer)
         : options_(options), make_buffer_(make_buffer), callable_(std::move(callable)), store_(options) {}
 
+    bool try_add(Event& event, Mark mark, Added& added) noexcept override {
+        lock_.lock();
+        BatchGroup* const group = closed_ ? nullptr : store_.open_group_of(event);
+        if (group == nullptr) [[unlikely]] {
+            lock_.unlock();
+            return false;
+        }
+        fill_place(*group, event, mark, added);
+        return true;
+    }
+
     void add(Seat& seat, Event& event, const Mark& mark, Added& added) override {
         std::unique_ptr<BatchChunk> spare; // made without the lock
         Lock lock(lock_);
@@ -64,17 +75,8 @@ public:
                 break;
             }
         }
-        BatchChunk& chunk = *group->open;
-        const std::size_t place = chunk.claim();
-        if (place == 0 && options_.period.count() != 0 && options_.size != 1) {
-            added.first_of = &chunk;
-            added.serial = chunk.serial;
-        }
-        store_.added(*group);
-        added.more = place == 0 || store_.can_run();
-        lock.unlock();
-        chunk.put(place, event, mark);
-        added.taken = true;
+        lock.release();
+        fill_place(*group, event, mark, added);
     }
 
     void proceed(Seat& seat, const Added& added) noexcept override {
@@ -188,6 +190,21 @@ private:
             yield(lock);
         }
         store_.make_all_due();
+    }
+
+    /// With the lock, which it lets go of. Precondition: there is a place in the group's open chunk.
+    void fill_place(BatchGroup& group, Event& event, const Mark& mark, Added& added) noexcept {
+        BatchChunk& chunk = *group.open;
+        const std::size_t place = chunk.claim();
+        if (place == 0 && options_.period.count() != 0 && options_.size != 1) {
+            added.first_of = &chunk;
+            added.serial = chunk.serial;
+        }
+        store_.added(group);
+        added.more = place == 0 || store_.can_run();
+        lock_.unlock();
+        chunk.put(place, event, mark);
+        added.taken = true;
     }
 
     // With the lock, which they let go of for a while

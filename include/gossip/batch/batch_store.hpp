@@ -51,6 +51,15 @@ public:
         const BatchGroup* const group = groups_.find(event);
         return group == nullptr ? size_ >= capacity_ : is_full(*group);
     }
+    /// The group that the event belongs to, if a place in its open chunk is to be had at once; null if not.
+    [[nodiscard]] BatchGroup* open_group_of(const Event& event) noexcept {
+        BatchGroup* const group = groups_.find(event);
+        if (group == nullptr || is_full(*group) || group->open == nullptr || group->open->growing ||
+            group->open->size() == group->open->room()) [[unlikely]] {
+            return nullptr;
+        }
+        return group;
+    }
     /// Gives the group a chunk that nobody uses; without one, `spare`. False if that is null too.
     [[nodiscard]] bool open(BatchGroup& group, std::unique_ptr<BatchChunk>& spare) noexcept {
         BatchChunk* chunk = unused_.pop();

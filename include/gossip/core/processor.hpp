@@ -85,7 +85,7 @@ Result answer(F& f, Context& context, Args&&... args) {
 }
 
 template <class T>
-Result wrong_data(const Event& event) {
+[[gnu::cold, gnu::noinline]] Result wrong_data(const Event& event) {
     if (!event.has_data()) {
         return NoDataError{std::string(event.type().name())};
     }

@@ -42,6 +42,8 @@ public:
         void* first_of = nullptr;
         std::uint64_t serial = 0;
     };
+    /// Moves from the event and adds it, if there is a place at once; waits for nothing and runs nothing.
+    [[nodiscard]] virtual bool try_add(Event& event, Mark mark, Added& added) noexcept = 0;
     /// Moves from the event and adds it. The seat shows no processor. Waits while there is no room, or runs something
     /// to make some. Where this throws std::bad_alloc the event is untouched.
     virtual void add(Seat& seat, Event& event, const Mark& mark, Added& added) = 0;

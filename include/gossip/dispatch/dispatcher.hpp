@@ -173,12 +173,22 @@ inline void Engine::finish(Run& run, SyncOutcome* outcome) noexcept {
 /// A batch is the only one with a share in the event: it gets the event itself.
 inline void Engine::finish_collected(Run& run) noexcept {
     Collecting& to = run.collecting_;
+    const bool keyed = run.kind_ == Kind::event && run.event_.has_key();
+    if (!keyed && to.collector->try_add(run.event_, {nullptr, run.attempt_, run.kind_}, to.added) && !to.added.more)
+        [[likely]] {
+        return; // `leave` shows that all have returned
+    }
+    finish_collecting(run, keyed);
+}
+[[gnu::noinline]] inline void Engine::finish_collecting(Run& run, bool keyed) noexcept {
+    Collecting& to = run.collecting_;
     Seat& seat = run.seat_;
     seat.current.store(&seat, std::memory_order_release); // [running] all have returned; the event has not ended
     tell_enders();
-    const Result added = run.kind_ == Kind::event && run.event_.has_key()
-                             ? collect_keyed(seat, run)
-                             : collect(seat, to, run.event_, {nullptr, run.attempt_, run.kind_});
+    Result added;
+    if (!to.added.taken) {
+        added = keyed ? collect_keyed(seat, run) : collect(seat, to, run.event_, {nullptr, run.attempt_, run.kind_});
+    }
     if (to.added.taken) {
         if (to.added.more) {
             proceed(seat, to, run.kind_);

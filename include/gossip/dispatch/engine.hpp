@@ -297,6 +297,7 @@ private:
     void finish_slowly(Run& run, SyncOutcome* outcome) noexcept;
     void end_unroutable(Seat& seat, Event& event, Kind kind, const Error& error, SyncOutcome* outcome) noexcept;
     void finish_collected(Run& run) noexcept;
+    void finish_collecting(Run& run, bool keyed) noexcept;
     Result collect_keyed(Seat& seat, Run& run) noexcept;
     static Result collect(Seat& seat, Collecting& to, Event& event, const Collector::Mark& mark) noexcept;
     void proceed(Seat& seat, const Collecting& to, Kind kind) noexcept;

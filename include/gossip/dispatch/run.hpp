@@ -38,10 +38,11 @@ public:
 
     /// The running processor is a batch: the event goes to `collector` when all processors have run.
     void collect(Collector& collector) {
-        if (collecting_.collector == nullptr) {
-            collecting_ = {&collector, subscriber_, {}};
+        if (collecting_.collector == nullptr) [[likely]] {
+            collecting_.collector = &collector;
+            collecting_.subscriber = subscriber_;
         } else {
-            open_ends().collecting.push_back({&collector, subscriber_, {}});
+            collect_too(collector);
         }
     }
     [[nodiscard]] Subscriber& subscriber() const noexcept { return *subscriber_; }
@@ -81,6 +82,10 @@ private:
         if (!guard([&] { open_ends().failed.push_back({&subscriber, error}); })) {
             failed_without_memory_ = &subscriber;
         }
+    }
+
+    [[gnu::cold, gnu::noinline]] void collect_too(Collector& collector) {
+        open_ends().collecting.push_back({&collector, subscriber_, {}});
     }
 
     Deferral make_deferral(bool holds_key) {
