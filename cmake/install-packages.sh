@@ -1,6 +1,6 @@
 # Sourced by tests/run, examples/run and bench/run. Installs what is missing with the system's package manager, or says how.
 #
-#   install_packages group...     groups: build, test, redis, bench
+#   install_packages group...     groups: build, test, redis, bench, newer
 #
 # A group is a list of needs; a need is looked for first, so what is there, from wherever, is left alone. Everything is
 # said on standard error, and standard input is not touched.
@@ -15,6 +15,7 @@ packages_needs_of() {
             packages_needs_of redis
             echo rapidjson zstd libssl openssl python3
             echo 'ccache? clang-format? clang-tidy?' ;;
+        newer) echo debootstrap unshare ;;
         redis) echo hiredis nlohmann-json redis-server ;;
         bench) echo compiler cmake ninja benchmark python3 'pkg-config?' 'hiredis?' 'nlohmann-json?' 'redis-server?' \
                     'catch2?' ;;
@@ -65,6 +66,7 @@ packages_name_of() {
         hiredis) echo libhiredis-dev ;;
         nlohmann-json) echo nlohmann-json3-dev ;;
         rapidjson) echo rapidjson-dev ;;
+        unshare) echo util-linux ;;
         zstd) echo libzstd-dev ;;
         libssl) echo libssl-dev ;;
         *) echo "$1" ;;

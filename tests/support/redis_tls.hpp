@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <sstream>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -20,7 +21,7 @@ namespace gossip_test {
 ///   address               for 127.0.0.1
 ///   named                 for redis.test and *.wild.test
 ///   subject               for nobody: redis.test is its subject alone, as it was done in the past
-///   expired               for 127.0.0.1, until yesterday
+///   expired               for 127.0.0.1, long ago
 ///   client, strange_client  of a client, vouched for by authority and by stranger
 class Certificates {
 public:
@@ -51,7 +52,8 @@ private:
         make("address", "authority", "subjectAltName=IP:127.0.0.1");
         make("named", "authority", "subjectAltName=DNS:redis.test,DNS:*.wild.test");
         make("subject", "authority", "basicConstraints=CA:FALSE", "redis.test");
-        make("expired", "authority", "subjectAltName=IP:127.0.0.1", "expired", -1);
+        make("expired", "authority", "subjectAltName=IP:127.0.0.1", "anybody",
+             "-startdate 20200101000000Z -enddate 20200102000000Z");
         make("client", "authority", "extendedKeyUsage=clientAuth");
         make("strange_client", "stranger", "extendedKeyUsage=clientAuth");
         run("rehash " + folder_.string());
@@ -61,12 +63,17 @@ private:
         run("req -x509 " + new_key(name) + " -subj /CN=" + name + " -days 2 -out " + certificate(name));
     }
     void make(const std::string& name, const std::string& by, const std::string& extension,
-              const std::string& subject = "anybody", int days = 2) const {
-        std::ofstream{folder_ / "extension"} << extension << "\n";
-        const std::string request = folder_ / "request";
-        run("req -new " + new_key(name) + " -subj /CN=" + subject + " -out " + request);
-        run("x509 -req -in " + request + " -CA " + certificate(by) + " -CAkey " + key(by) + " -CAcreateserial -days " +
-            std::to_string(days) + " -extfile " + (folder_ / "extension").string() + " -out " + certificate(name));
+              const std::string& subject = "anybody", const std::string& time = "-days 2") const {
+        const std::string folder = folder_.string();
+        std::ofstream{folder_ / "index", std::ios::app};
+        std::ofstream{folder_ / "config"} << "[ca]\ndefault_ca = d\n[d]\ndatabase = " << folder
+                                          << "/index\nserial = " << folder << "/serial\nnew_certs_dir = " << folder
+                                          << "\nunique_subject = no\ndefault_md = sha256\npolicy = p\n"
+                                          << "x509_extensions = e\n[p]\ncommonName = supplied\n[e]\n"
+                                          << extension << "\n";
+        run("req -new " + new_key(name) + " -subj /CN=" + subject + " -out " + folder + "/request");
+        run("ca -batch -notext -create_serial -config " + folder + "/config -in " + folder + "/request -cert " +
+            certificate(by) + " -keyfile " + key(by) + " " + time + " -out " + certificate(name));
     }
     [[nodiscard]] std::string new_key(const std::string& name) const {
         return "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout " + key(name);
@@ -74,7 +81,9 @@ private:
     void run(const std::string& command) const {
         const std::string log = folder_ / "log";
         if (std::system(("openssl " + command + " >>" + log + " 2>&1 </dev/null").c_str()) != 0) {
-            throw std::runtime_error("openssl " + command + " fails");
+            std::ostringstream said;
+            said << std::ifstream{log}.rdbuf();
+            throw std::runtime_error("openssl " + command + " fails: " + said.str());
         }
     }
 
