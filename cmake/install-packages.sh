@@ -14,7 +14,7 @@ packages_needs_of() {
             echo g++ clang++ clang-runtime cmake ninja pkg-config catch2 benchmark
             packages_needs_of redis
             echo rapidjson zstd libssl openssl python3
-            echo 'ccache? clang-format? clang-tidy?' ;;
+            echo 'ccache? clang-format? clang-tidy? spin?' ;;
         newer) echo debootstrap unshare ;;
         redis) echo hiredis nlohmann-json redis-server ;;
         bench) echo compiler cmake ninja benchmark python3 'pkg-config?' 'hiredis?' 'nlohmann-json?' 'redis-server?' \

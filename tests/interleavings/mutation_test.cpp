@@ -91,8 +91,11 @@ Bounds nearest(const Program& program) {
 }
 
 /// The sites of our headers, and the programs that meet them.
-std::map<Mutation::Met, std::vector<Program>> all_sites() {
-    std::map<Mutation::Met, std::vector<Program>> sites;
+const std::map<Mutation::Met, std::vector<Program>>& all_sites() {
+    static std::map<Mutation::Met, std::vector<Program>> sites;
+    if (!sites.empty()) {
+        return sites;
+    }
     std::vector<Program> programs = queue_programs_all();
     for (const Program& program : parking_programs_all()) {
         programs.push_back(program);

@@ -1,7 +1,7 @@
 #pragma once
 
-// One atomic operation of a header, made weaker at run time. The compiler tells where each call stands, so the header is
-// as it is shipped.
+// One atomic operation of a header, made weaker at run time. The compiler tells where each call stands, so that the
+// header is the one that is shipped.
 
 #include <atomic>
 #include <compare>

@@ -24,8 +24,14 @@ namespace gossip {
 /// notices: one of the sleepers, which looks up every period while the bus is active and takes over the duty of
 /// whoever has made no progress for a whole period. The *timekeeper* is the sleeper that gets up for the next timer.
 ///
-/// States of a worker: working, searching (on duty), listed (asleep or about to be). Only `sleep` lists, only a waker
-/// or the worker itself (on cancelling) takes off the list, both under the lock; `state_` changes with it.
+/// States of a worker, as in tests/models/parking.pml, which shows that no wake-up is lost:
+///   `working`    runs something, or looks for it; it may be on duty
+///   `searching`  on duty, and looks once more before it lies down
+///   `listed`     on the list and off duty; unless somebody else is on duty it looks for work again
+///   `parked`     asleep, or about to be, until its permit comes; the lookout also gets up each period
+///   `gone`       told to stop
+/// Only `sleep` lists, only a waker or the worker itself (on cancelling) takes off the list, both under the lock;
+/// `state_` changes with it. On duty is taken and left outside of the lock, too.
 ///
 /// Threads: `unattended`, `wake_one`, `wake_helper`, `wake_all`, `timer_moved` from any thread; the rest by worker
 ///          `me`.

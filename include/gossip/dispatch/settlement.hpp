@@ -32,6 +32,11 @@ enum class Kind : std::uint8_t {
 /// batch that has collected it. When the last one is closed the event is handled or failed, and the block is gone.
 /// Most events end at once and never have one of these.
 ///
+/// States, as in tests/models/settlement.pml, which shows that each event ends once and its block is freed once:
+///   `open`   somebody holds an open end
+///   `ended`  counted: by whoever closed the last open end, or as abandoned, while others hold open ends still
+///   `freed`  by whoever closed the last open end
+///
 /// Threads: `open`, `resolve` and `close` from any thread that holds an open end.
 /// Owns:    the event, until its end.
 class Settlement final : public OpenEnd {

@@ -1,0 +1,21 @@
+# A model's mtype and the comment of the header that it is a model of name the same states in the same order. There each
+# has a line of its own, "///   `state`  what it is".
+cmake_minimum_required(VERSION 3.23)
+
+foreach(pair IN ITEMS parking=concurrency/parking_lot.hpp settlement=dispatch/settlement.hpp)
+    string(REGEX MATCH "^(.*)=(.*)$" ignored "${pair}")
+    set(model "${CMAKE_MATCH_1}")
+    set(header "${CMAKE_MATCH_2}")
+    file(READ "${ROOT}/tests/models/${model}.pml" text)
+    string(REGEX MATCH "mtype = {([^}]*)}" ignored "${text}")
+    string(REGEX MATCHALL "[a-z_]+" of_the_model "${CMAKE_MATCH_1}")
+    file(STRINGS "${ROOT}/include/gossip/${header}" lines REGEX "^///   `[a-z_]+`  *[^ ]")
+    set(of_the_header "")
+    foreach(line IN LISTS lines)
+        string(REGEX MATCH "`([a-z_]+)`" ignored "${line}")
+        list(APPEND of_the_header "${CMAKE_MATCH_1}")
+    endforeach()
+    if(NOT of_the_model OR NOT "${of_the_model}" STREQUAL "${of_the_header}")
+        message(FATAL_ERROR "${model}.pml has the states ${of_the_model}; ${header} names ${of_the_header}")
+    endif()
+endforeach()

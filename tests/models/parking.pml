@@ -1,0 +1,328 @@
+/* Who sleeps, who is on duty, whom to wake: the protocol of gossip/concurrency/parking_lot.hpp, for SPIN.
+ *
+ * The states of a worker are those that the header names. Each operation on `state_` is one step here, as all of them
+ * are seq_cst where it matters (tests/interleavings looks at the orders); what stands under the lock is between
+ * `lock` and `unlock`. One of two items lasts until the other is handled, so a lost wake-up is a state in which nobody
+ * can go on, which SPIN calls an invalid end state.
+ *
+ *   -DSURPRISE          the workers think their items brief: they claim on duty, and the lookout has to notice
+ *   -DNO_SECOND_LOOK    broken: a worker that lists itself does not look for work again
+ *   -DNO_RESIGNATION    broken: a worker begins what takes long while it is on duty, and thinks that nobody minds
+ *   -DHASTY_LOOKOUT     broken, with SURPRISE: the lookout decides and stands down in two steps
+ */
+#define WORKERS 2
+#define ITEMS   2
+#define nobody  255
+
+mtype = { working, searching, listed, parked, gone };
+
+mtype worker[WORKERS] = working;
+
+/* state_ */
+byte owner = 0; /* 0, or the worker on duty plus one */
+byte sleepers = 0;
+bool lookout_flag = false;
+
+/* under the lock */
+bool locked = false;
+bool on_list[WORKERS];
+byte lookout = nobody;
+byte seen_owner = 0;
+
+bool permit[WORKERS]; /* of the parkers */
+byte tail = 0;
+byte head = 0;
+byte handled = 0;
+bool stopping = false;
+#ifdef SURPRISE
+byte periods = 8; /* a lookout's periods, in all: more would mean that only time helps */
+byte early = 1;   /* that pass while somebody could run */
+#endif
+
+inline lock()   { atomic { !locked -> locked = true } }
+inline unlock() { locked = false }
+
+/* Under the lock: `who` is taken off the list. */
+inline leave(who)
+{
+    d_step { on_list[who] = false; sleepers--; }
+    if
+    :: lookout == who ->
+        lookout = nobody;
+        lookout_flag = false;
+        if
+        :: owner != 0 && on_list[1 - who] ->
+            d_step { lookout = 1 - who; seen_owner = 0; }
+            lookout_flag = true;
+            permit[1 - who] = true
+        :: else
+        fi
+    :: else
+    fi
+}
+
+inline pick(next)
+{
+    if
+    :: on_list[0] && (lookout != 0 || !on_list[1]) -> next = 0
+    :: on_list[1] && (lookout != 1 || !on_list[0]) -> next = 1
+    :: else -> next = nobody
+    fi
+}
+
+inline wake_one(next)
+{
+    lock();
+    pick(next);
+    if
+    :: next != nobody ->
+        if
+        :: atomic { owner == 0 -> owner = next + 1 } ->
+            leave(next)
+        :: else -> next = nobody
+        fi
+    :: else
+    fi;
+    unlock();
+    if
+    :: next != nobody -> permit[next] = true
+    :: else
+    fi
+}
+
+inline wake_helper(next)
+{
+    lock();
+    pick(next);
+    if
+    :: next != nobody -> leave(next)
+    :: else
+    fi;
+    unlock();
+    if
+    :: next != nobody -> permit[next] = true
+    :: else
+    fi
+}
+
+/* After a ticket, or a resignation: one look at state_. */
+inline notify(next)
+{
+    if
+    :: owner == 0 && sleepers != 0 -> wake_one(next)
+    :: else
+    fi
+}
+
+inline resign(me)
+{
+    atomic {
+        if
+        :: owner == me + 1 -> owner = 0
+        :: else
+        fi
+    }
+}
+
+proctype Publisher()
+{
+    byte next;
+    byte published = 0;
+
+    do
+    :: published < ITEMS ->
+        tail++;
+        notify(next);
+        published++
+    :: else -> break
+    od
+}
+
+proctype Worker(byte me)
+{
+    byte next;
+    byte mine;
+    bool ahead;
+    bool attended;
+    bool taken;
+    bool searched = false;
+
+next_round:
+    worker[me] = working;
+    do
+    :: stopping -> break
+    :: else ->
+        ahead = false;
+#ifdef SURPRISE
+        /* attend: only while somebody would notice */
+        atomic {
+            if
+            :: lookout_flag || sleepers == 0 ->
+                if
+                :: owner == 0 -> owner = me + 1
+                :: else
+                fi;
+                ahead = true
+            :: else
+            fi
+        }
+#endif
+        atomic {
+            taken = head < tail;
+            mine = head;
+            head = head + taken
+        }
+        if
+        :: taken ->
+            searched = false;
+            if
+            :: ahead -> notify(next)
+            :: else ->
+#ifndef NO_RESIGNATION
+                resign(me);
+#endif
+                if
+                :: owner == 0 && sleepers != 0 && head < tail -> wake_one(next)
+                :: else
+                fi
+            fi;
+            if
+            :: mine == 0 -> handled == ITEMS - 1 /* it lasts until all others are handled */
+            :: else
+            fi;
+            atomic {
+                handled++;
+                stopping = handled == ITEMS
+            }
+            if
+            :: stopping -> wake_helper(next); wake_helper(next)
+            :: else
+            fi
+        :: else ->
+            atomic { /* take_duty */
+                if
+                :: owner == 0 -> owner = me + 1
+                :: else
+                fi
+            }
+            if
+            :: owner == me + 1 && !searched -> searched = true; worker[me] = searching
+            :: else -> searched = false; break
+            fi
+        fi
+    od;
+    if
+    :: stopping -> goto end
+    :: else
+    fi;
+
+    /* sleep */
+    lock();
+    on_list[me] = true;
+    atomic {
+        sleepers++;
+        if
+        :: owner == me + 1 -> owner = 0
+        :: else
+        fi;
+        attended = owner != 0;
+        if
+        :: attended && lookout == nobody -> lookout_flag = true; lookout = me; seen_owner = 0
+        :: else
+        fi;
+        worker[me] = listed
+    }
+    taken = stopping;
+    unlock();
+#ifdef NO_SECOND_LOOK
+    if
+    :: !taken -> goto park
+#else
+    if
+    :: !taken && (attended || head >= tail) -> goto park
+#endif
+    :: else
+    fi;
+    lock();
+    if
+    :: on_list[me] -> leave(me)
+    :: else
+    fi;
+    unlock();
+    goto next_round;
+
+park:
+    worker[me] = parked;
+    do
+    :: permit[me] ->
+        permit[me] = false;
+        lock();
+        taken = on_list[me];
+        unlock();
+        if
+        :: taken
+        :: else -> goto next_round
+        fi
+#ifdef SURPRISE
+    :: atomic { early > 0 && periods > 0 && lookout == me -> early--; periods-- } -> goto look_around
+    :: atomic { timeout && periods > 0 && lookout == me -> periods-- } -> goto look_around
+#endif
+    od;
+
+#ifdef SURPRISE
+look_around:
+    lock();
+    if
+    :: !on_list[me] -> unlock(); goto next_round
+    :: lookout != me -> unlock(); goto park
+    :: else
+    fi;
+    /* Progress is not modelled: whoever is seen twice has made none. */
+#ifdef HASTY_LOOKOUT
+    next = owner;
+    if
+    :: next != 0 && next != seen_owner -> seen_owner = next; unlock(); goto park
+    :: else
+    fi;
+    atomic {
+        if
+        :: next != 0 && owner == next -> owner = 0
+        :: else
+        fi
+    }
+    lookout = nobody;
+    lookout_flag = false;
+#else
+    atomic {
+        if
+        :: owner != 0 && owner != seen_owner -> seen_owner = owner; locked = false; goto park
+        :: else -> owner = 0; lookout_flag = false
+        fi
+    }
+    lookout = nobody;
+#endif
+    if
+    :: head < tail ->
+        if
+        :: atomic { owner == 0 -> owner = me + 1 } -> leave(me); unlock(); goto next_round
+        :: else
+        fi
+    :: else
+    fi;
+    unlock();
+    goto park;
+#endif
+
+end:
+    resign(me);
+    worker[me] = gone
+}
+
+init
+{
+    atomic {
+        run Worker(0);
+        run Worker(1);
+        run Publisher()
+    }
+}

@@ -1,0 +1,221 @@
+/* How an event ends whose end is open: the protocol of gossip/dispatch/settlement.hpp and settling.hpp, for SPIN.
+ *
+ * The states of the event are those that the header names. A run takes two deferrals, then closes its own open end;
+ * each deferral fails or succeeds on a thread of its own, at any time, and is delivered again once; a worker serves the
+ * redeliveries; the bus ends in time, or past its deadline at any moment. However these meet, the event ends once, its
+ * block is freed once, by the last who held an open end, and nobody touches it after that.
+ *
+ *   -DUNASKED_END       broken: whoever closes the last open end does not ask whether the event was abandoned
+ *   -DNO_LATE_LOOK      broken: who has scheduled a redelivery does not look whether the bus has ended meanwhile
+ *   -DUNGUARDED_RUN     broken: the run's own open end is not counted
+ */
+#define PARTS 2
+
+mtype = { open, ended, freed };
+
+mtype state = open;
+
+/* The block */
+#ifdef UNGUARDED_RUN
+byte open_ends = 0;
+#else
+byte open_ends = 1; /* the run's */
+#endif
+bool ended_flag = false;
+byte failures = 0;
+bool linked = false;
+
+/* The engine */
+bool list_locked = false;
+bool timer[PARTS];   /* a redelivery waits */
+bool no_more_redeliveries = false;
+bool workers_stopped = false;
+
+/* The ledger */
+byte handled = 0;
+byte failed = 0;
+byte abandoned = 0;
+
+bool given[PARTS];
+byte attempt[PARTS] = 1;
+
+inline lock_list()   { atomic { !list_locked -> list_locked = true } }
+inline unlock_list() { list_locked = false }
+inline touch()       { assert(state != freed) }
+
+/* One of all who call this gets the end. */
+inline take_the_end(mine) { atomic { mine = !ended_flag; ended_flag = true } }
+
+inline close(last, mine)
+{
+    atomic { touch(); open_ends--; last = open_ends == 0 }
+    if
+    :: last ->
+        lock_list();
+        linked = false;
+        unlock_list();
+#ifdef UNASKED_END
+        mine = true;
+#else
+        take_the_end(mine);
+#endif
+        if
+        :: mine ->
+            atomic {
+                touch();
+                state = ended;
+                if
+                :: failures != 0 -> failed++
+                :: else -> handled++
+                fi
+            }
+        :: else
+        fi;
+        atomic { touch(); state = freed }
+    :: else
+    fi
+}
+
+/* One part has ended, well or not; it may be delivered again. */
+inline settle(part, well, last, mine)
+{
+    mine = true; /* whether the part is still ours */
+    if
+    :: !well && attempt[part] == 1 && !no_more_redeliveries ->
+        touch();
+        attempt[part] = 2;
+        timer[part] = true; /* from here on the part may be gone */
+        mine = false;
+#ifndef NO_LATE_LOOK
+        if
+        :: no_more_redeliveries ->
+            atomic { mine = timer[part]; timer[part] = false }
+        :: else
+        fi
+#endif
+    :: else
+    fi;
+    if
+    :: mine ->
+        if
+        :: !well -> atomic { touch(); failures = 1 }
+        :: else
+        fi;
+        close(last, mine)
+    :: else
+    fi
+}
+
+inline either(well)
+{
+    if
+    :: well = true
+    :: well = false
+    fi
+}
+
+proctype Run()
+{
+    bool last, mine;
+
+    open_ends++;
+    lock_list();
+    linked = true;
+    unlock_list();
+    given[0] = true;
+    atomic { touch(); open_ends++ }
+    given[1] = true;
+#ifndef UNGUARDED_RUN
+    close(last, mine)
+#endif
+}
+
+proctype Deferred(byte part)
+{
+    bool well, last, mine;
+
+    given[part];
+    either(well);
+    settle(part, well, last, mine)
+}
+
+proctype Redeliveries()
+{
+    byte part;
+    bool well, last, mine;
+
+    do
+    :: atomic { timer[0] && !workers_stopped -> timer[0] = false; part = 0 } ->
+        touch(); either(well); settle(part, well, last, mine)
+    :: atomic { timer[1] && !workers_stopped -> timer[1] = false; part = 1 } ->
+        touch(); either(well); settle(part, well, last, mine)
+    :: workers_stopped -> break
+    od
+}
+
+inline give_up_redeliveries(part, last, mine)
+{
+    no_more_redeliveries = true;
+    part = 0;
+    do
+    :: part < PARTS ->
+        atomic { mine = timer[part]; timer[part] = false }
+        if
+        :: mine ->
+            atomic { touch(); failures = 1 }
+            close(last, mine)
+        :: else
+        fi;
+        part++
+    :: else -> break
+    od
+}
+
+proctype Shutdown()
+{
+    byte part;
+    bool last, mine;
+
+    if
+    :: handled + failed == 1 -> skip /* in time */
+    :: timer[0] || timer[1] -> /* nothing but redeliveries waits: they are given up; then it ends in time, or not */
+        give_up_redeliveries(part, last, mine);
+        if
+        :: handled + failed == 1
+        :: goto too_late
+        fi
+    :: true ->
+too_late:
+        no_more_redeliveries = true;
+        workers_stopped = true;
+        lock_list();
+        if
+        :: linked ->
+            touch();
+            take_the_end(mine);
+            if
+            :: mine -> atomic { touch(); state = ended; abandoned++ }
+            :: else
+            fi
+        :: else
+        fi;
+        unlock_list();
+        give_up_redeliveries(part, last, mine)
+    fi;
+    workers_stopped = true
+}
+
+init
+{
+    atomic {
+        run Run();
+        run Deferred(0);
+        run Deferred(1);
+        run Redeliveries();
+        run Shutdown()
+    }
+    _nr_pr == 1 -> /* all have finished */
+    assert(handled + failed + abandoned == 1);
+    assert(state == freed);
+    assert(!timer[0] && !timer[1])
+}
