@@ -165,6 +165,9 @@ template <class T, class F>
 
 } // namespace gossip
 
+template <class T>
+inline constexpr bool gossip::detail::collects<gossip::detail::BatchProcessor<T>> = true;
+
 /// Collecting does not fail, and what the run of a batch makes of its events no middleware hears.
 template <class T>
 inline constexpr bool gossip::detail::never_fails<gossip::detail::BatchProcessor<T>> = true;

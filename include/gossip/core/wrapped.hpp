@@ -72,6 +72,13 @@ private:
     [[no_unique_address]] Policy policy_;
 };
 
+/// Whether the event processor P puts events aside to run them later, as a batch does: that works on the thread that has
+/// the event from the bus, and on no other.
+template <class P>
+inline constexpr bool collects = false;
+template <class Policy, class Next>
+inline constexpr bool collects<Bound<Policy, Next>> = collects<Next>;
+
 /// Whether no call of the event processor P can fail, as far as types tell. Bad data aside: no policy can mend that.
 template <class P>
 inline constexpr bool never_fails = false;

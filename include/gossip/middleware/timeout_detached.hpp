@@ -277,6 +277,9 @@ public:
 
     template <class T, class Next>
     auto around(Next next) const {
+        static_assert(!detail::collects<Next>,
+                      "gossip: timeout_detached() around a batch would collect on a helper thread, where the bus's "
+                      "event is not; let the batch's callable look at its context instead");
         return DetachedProcessor<Next>(std::move(next), timeout_, helpers_, counts_);
     }
 
