@@ -23,6 +23,11 @@ public:
     /// `error` is the first failure; null unless the event has failed.
     virtual void settled(Ending ending, const Error* error) noexcept = 0;
 
+    /// A further attempt within this process has begun, number `attempt`, 2 and more; each subscription of the event
+    /// tells its own. Before `settled`, on whatever thread runs it. A lock of the bus is held: it must not wait, nor call
+    /// the bus.
+    virtual void attempted(int /*attempt*/) noexcept {}
+
 protected:
     Receipt() = default;
     Receipt(const Receipt&) = default;

@@ -353,6 +353,9 @@ inline void Engine::run_part(Seat& seat, Settlement::Part& part, bool has_turn) 
     Context context(run, part.attempt);
     Result result;
     if (enter(seat, *subscriber)) {
+        if (part.attempt > 1) {
+            tell_attempt(home, part.attempt);
+        }
         result = subscriber->processor.invoke()(subscriber->processor.state(), context, home.event());
     } else if (!part.last.ok()) {
         result = part.last; // its attempts end with the subscription

@@ -207,6 +207,8 @@ public:
     void abandon(Seat& seat, Event& event, Kind kind) noexcept;
     void drop(Seat& seat, Event& event) noexcept;
     static void settle_receipt(Event& event, Ending ending, const Error* error) noexcept;
+    /// Tells who sent the event, if it wants to know, that it is tried again.
+    void tell_attempt(Settlement& settlement, int attempt) noexcept;
     void end_without_memory(Seat& seat, Event& event, Kind kind, const Error& error) noexcept;
     void fail_alone(Seat& seat, Event& event, Kind kind, int attempt, const Subscriber& subscriber, const Error& error,
                     std::int64_t begun_ns) noexcept;

@@ -85,6 +85,12 @@ public:
         return !ended_.exchange(true, std::memory_order_acq_rel); // [closed] one of us ends it
     }
 
+    /// It was abandoned, or its last open end is closed. Under the engine's lock of the list: it stays as it is there.
+    [[nodiscard]] bool has_ended() const noexcept {
+        return ended_.load(
+            std::memory_order_relaxed); // relaxed: who asks holds an open end, or the list's lock decides
+    }
+
     Settlement* previous = nullptr; // in the engine's list, under its lock
     Settlement* next = nullptr;
 

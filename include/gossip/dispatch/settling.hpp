@@ -63,6 +63,15 @@ inline void Engine::settle_receipt(Event& event, Ending ending, const Error* err
     }
 }
 
+inline void Engine::tell_attempt(Settlement& settlement, int attempt) noexcept {
+    if (EventAccess::has_receipt(settlement.event())) {
+        const std::lock_guard lock(open_mutex_); // nobody abandons it meanwhile, which would end the receipt
+        if (!settlement.has_ended()) {
+            EventAccess::receipt(settlement.event())->attempted(attempt);
+        }
+    }
+}
+
 inline void Engine::drop(Seat& seat, Event& event) noexcept {
     if (settings_.on_drop) {
         const OwnScope own;

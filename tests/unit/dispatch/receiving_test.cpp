@@ -53,6 +53,12 @@ struct Receipt final : gossip::detail::Receipt {
         message = error == nullptr ? std::string{} : std::string{error->message()};
         ++told;
     }
+    void attempted(int attempt) noexcept override {
+        const std::lock_guard lock(mutex);
+        attempts.push_back(told == 0 ? attempt : 0);
+    }
+    std::mutex mutex;
+    std::vector<int> attempts; // that it was told of before its end
     std::atomic<int> told{0};
     std::atomic<Ending> last{Ending::unrouted};
     std::string message;
@@ -301,6 +307,28 @@ TEST_CASE("a delivery that others had before begins with a later attempt", "[rec
     CHECK(receive(bus, receipt, Event{number, 1}, 4) == PublishStatus::accepted);
     CHECK(bus.drain(5s));
     CHECK(attempts == std::vector<int>{4, 5});
+    CHECK(receipt.attempts == std::vector<int>{5});
+    CHECK(receipt.is(Ending::failed));
+}
+
+TEST_CASE("a receipt is told of each redelivery when it begins", "[receiving]") {
+    gossip::testing::ManualClock clock;
+    Bus bus{Config{.workers = 0, .clock = &clock}};
+    const auto fail = [](const int&) -> Result { return gossip::errors::retryable; };
+    auto a = bus.subscribe(number, fail, {.redelivery = {.attempts = 3, .first_delay = 10ms, .growth = 1}});
+    auto b = bus.subscribe(number, fail, {.redelivery = {.attempts = 2, .first_delay = 1h}});
+    Receipt receipt;
+    CHECK(receive(bus, receipt) == PublishStatus::accepted);
+    bus.poll();
+    CHECK(receipt.attempts.empty()); // nothing but the first
+    for (int i = 0; i < 10; ++i) {
+        clock.advance(10ms);
+        bus.poll();
+    }
+    CHECK(receipt.attempts == std::vector<int>{2, 3});
+    clock.advance(1h);
+    bus.poll();
+    CHECK(receipt.attempts == std::vector<int>{2, 3, 2}); // the other's
     CHECK(receipt.is(Ending::failed));
 }
 

@@ -19,6 +19,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -48,12 +49,17 @@ public:
 
     /// `name`: of the channel or stream that the message came on, without the prefix. `receipt` is the engine's when
     /// the answer is `yes`, waits with the event when it is `no`, has been settled when it is `closed`, and is the
-    /// caller's when it is `malformed`.
-    Taken take(Engine& engine, std::string_view name, std::string_view message, Receipt* receipt, int attempt) {
+    /// caller's when it is `malformed`. `deliveries`: which one this is. `before`, set before the engine has the event:
+    /// how often that was tried before it came into the stream, as its sender says. Both count with a receipt alone.
+    Taken take(Engine& engine, std::string_view name, std::string_view message, Receipt* receipt,
+               std::int64_t deliveries, std::int64_t& before) {
         const Result read = guard([&] {
             Result made = make_event(name, message);
             if (made && receipt != nullptr) {
-                EventAccess::set_receipt(*pending_, *receipt, attempt);
+                before = std::int64_t{envelope_.attempt} - 1;
+                constexpr std::int64_t most = std::numeric_limits<int>::max() - 1;
+                EventAccess::set_receipt(*pending_, *receipt,
+                                         static_cast<int>(std::clamp<std::int64_t>(before + deliveries, 1, most)));
             }
             return made;
         });

@@ -117,7 +117,8 @@ private:
         if (wanted.ever && copies_.is_copy(channel, payload, pattern)) {
             return true;
         }
-        stalled_ = inbound_.take(engine, name, payload, nullptr, 1) == Inbound::Taken::no;
+        std::int64_t before = 0;
+        stalled_ = inbound_.take(engine, name, payload, nullptr, 1, before) == Inbound::Taken::no;
         if (stalled_) {
             stalled_channel_ = channel;
             stalled_pattern_ = pattern;

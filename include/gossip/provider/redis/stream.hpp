@@ -73,6 +73,13 @@ public:
         state_.settle({detail::Settling::What::bury, id, std::move(reason)});
     }
 
+    /// It is held still and has been tried so often, the deliveries to other consumers included: who claims it after a
+    /// crash goes on counting there. The server's count stays one below max_deliveries, so that what waits for its next
+    /// attempt here is not buried for that by the next consumer.
+    void tried(const EntryId& id, std::int64_t attempts) {
+        state_.settle({detail::Settling::What::tried, id, {}, attempts});
+    }
+
     /// The listener has room again.
     void resume() noexcept { state_.resume(); }
 

@@ -134,6 +134,12 @@ private:
             });
         }
 
+        void attempted(int attempt) noexcept override {
+            succeeds([&] { reader_.tried(id_, attempt - before); }); // without memory the server counts one less
+        }
+
+        std::int64_t before = 0; // attempts that the event had before it came into the stream
+
     private:
         redis::StreamReader& reader_;
         const redis::EntryId id_;
@@ -168,9 +174,7 @@ private:
         const std::string_view name = entry.stream().substr(std::min(options_.prefix.size(), entry.stream().size()));
         const std::string_view message = entry.field(stream_field);
         auto receipt = std::make_unique<EntryReceipt>(reader, entry.id());
-        const auto attempt =
-            static_cast<int>(std::clamp<std::int64_t>(entry.deliveries(), 1, std::numeric_limits<int>::max()));
-        switch (inbound_.take(engine, name, message, receipt.get(), attempt)) {
+        switch (inbound_.take(engine, name, message, receipt.get(), entry.deliveries(), receipt->before)) {
         case Inbound::Taken::yes:
         case Inbound::Taken::closed:
             static_cast<void>(receipt.release());

@@ -122,6 +122,8 @@ private:
                 settler_.ack(asked.id);
             } else if (asked.what == Settling::What::leave) {
                 settler_.forget(asked.id);
+            } else if (asked.what == Settling::What::tried) {
+                settler_.tried(asked.id, asked.attempts, now);
             } else {
                 burials_.push_back({asked.id, settler_.deliveries_of(asked.id), std::move(asked.reason)});
             }

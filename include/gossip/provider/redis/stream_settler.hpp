@@ -61,6 +61,19 @@ public:
     }
     void forget(const EntryId& id) { held_.erase(id); }
 
+    /// Raises the server's count of deliveries. What was not renewed in time may be another's by now, and is left.
+    void tried(const EntryId& id, std::int64_t attempts, Deadline now) {
+        const auto at = held_.find(id);
+        if (at == held_.end() || at->second.deliveries >= attempts ||
+            now - at->second.renewed >= options_.stream.min_idle) {
+            return;
+        }
+        at->second.deliveries = attempts;
+        const Number count{std::min<std::int64_t>(attempts, std::max(options_.stream.max_deliveries - 1, 1))};
+        tell({"XCLAIM", name_of_(owner_, id.stream), options_.group, consumer_, "0", IdText{id}, "RETRYCOUNT", count,
+              "JUSTID"});
+    }
+
     /// What was never taken: whoever looks next may claim it, without waiting for min_idle.
     void give_back(std::vector<EntryId> ids) {
         for (const EntryId& id : ids) {

@@ -25,10 +25,11 @@
 namespace gossip::redis::detail {
 
 struct Settling {
-    enum class What : std::uint8_t { ack, leave, bury };
+    enum class What : std::uint8_t { ack, leave, bury, tried };
     What what;
     EntryId id;
     std::string reason{};
+    std::int64_t attempts = 0; // with `tried`
 };
 
 /// What the threads of a StreamReader's users and its reader thread tell each other.
