@@ -441,6 +441,23 @@ void publishes_later_and_from_processors() {
 }
 
 template <class World>
+void takes_back_what_is_to_come() {
+    Pair<World> pair;
+    std::atomic<int> runs{0};
+    auto a = pair.listener().subscribe(number, [&](const std::int64_t&) { ++runs; });
+    const auto never = pair.sender().publish_after(1h, number, 1);
+    const auto soon = pair.sender().publish_after(1ms, number, 2);
+    CHECK(pair.sender().drain(10s)); // what is not due is not waited for
+    CHECK(pair.sender().cancel(never));
+    CHECK_FALSE(pair.sender().cancel(never));
+    CHECK(eventually([&] { return runs == 1; }));
+    CHECK_FALSE(pair.sender().cancel(soon));
+    CHECK(pair.sender().stats().cancelled == 1);
+    pair.shutdown();
+    CHECK(runs == 1);
+}
+
+template <class World>
 void publishes_synchronously() {
     Pair<World> pair;
     std::atomic<int> runs{0};
@@ -491,23 +508,25 @@ void ends_within_its_deadline() {
         gossip_conformance::scenario<TestType>();            \
     }
 
-#define GOSSIP_CONFORMANCE(...)                                                                                    \
-    GOSSIP_CONFORMANCE_TEST("an event arrives with all that it has", carries_what_an_event_has, __VA_ARGS__)       \
-    GOSSIP_CONFORMANCE_TEST("data arrives as its type and equal", carries_typed_data, __VA_ARGS__)                 \
-    GOSSIP_CONFORMANCE_TEST("each subscription sees an event once, whatever matches", matches_patterns_once,       \
-                            __VA_ARGS__)                                                                           \
-    GOSSIP_CONFORMANCE_TEST("what was unsubscribed is not called any more", ends_a_subscription, __VA_ARGS__)      \
-    GOSSIP_CONFORMANCE_TEST("after shutdown every publish is closed", refuses_after_shutdown, __VA_ARGS__)         \
-    GOSSIP_CONFORMANCE_TEST("drain waits for the transport", drains_what_was_accepted, __VA_ARGS__)                \
-    GOSSIP_CONFORMANCE_TEST("events of one key keep their order", keeps_the_order_of_a_key, __VA_ARGS__)           \
-    GOSSIP_CONFORMANCE_TEST("failing processors fail their own events alone", survives_failing_processors,         \
-                            __VA_ARGS__)                                                                           \
-    GOSSIP_CONFORMANCE_TEST("redelivery, deferral and batches end what arrived", redelivers_defers_and_batches,    \
-                            __VA_ARGS__)                                                                           \
-    GOSSIP_CONFORMANCE_TEST("what many threads publish arrives once each", takes_from_many_threads, __VA_ARGS__)   \
-    GOSSIP_CONFORMANCE_TEST("a full buffer holds the transport back and loses nothing", waits_for_slow_processors, \
-                            __VA_ARGS__)                                                                           \
-    GOSSIP_CONFORMANCE_TEST("timers and processors publish and subscribe through the transport",                   \
-                            publishes_later_and_from_processors, __VA_ARGS__)                                      \
-    GOSSIP_CONFORMANCE_TEST("a synchronous publish is confirmed", publishes_synchronously, __VA_ARGS__)            \
+#define GOSSIP_CONFORMANCE(...)                                                                                      \
+    GOSSIP_CONFORMANCE_TEST("an event arrives with all that it has", carries_what_an_event_has, __VA_ARGS__)         \
+    GOSSIP_CONFORMANCE_TEST("data arrives as its type and equal", carries_typed_data, __VA_ARGS__)                   \
+    GOSSIP_CONFORMANCE_TEST("each subscription sees an event once, whatever matches", matches_patterns_once,         \
+                            __VA_ARGS__)                                                                             \
+    GOSSIP_CONFORMANCE_TEST("what was unsubscribed is not called any more", ends_a_subscription, __VA_ARGS__)        \
+    GOSSIP_CONFORMANCE_TEST("after shutdown every publish is closed", refuses_after_shutdown, __VA_ARGS__)           \
+    GOSSIP_CONFORMANCE_TEST("drain waits for the transport", drains_what_was_accepted, __VA_ARGS__)                  \
+    GOSSIP_CONFORMANCE_TEST("events of one key keep their order", keeps_the_order_of_a_key, __VA_ARGS__)             \
+    GOSSIP_CONFORMANCE_TEST("failing processors fail their own events alone", survives_failing_processors,           \
+                            __VA_ARGS__)                                                                             \
+    GOSSIP_CONFORMANCE_TEST("redelivery, deferral and batches end what arrived", redelivers_defers_and_batches,      \
+                            __VA_ARGS__)                                                                             \
+    GOSSIP_CONFORMANCE_TEST("what many threads publish arrives once each", takes_from_many_threads, __VA_ARGS__)     \
+    GOSSIP_CONFORMANCE_TEST("a full buffer holds the transport back and loses nothing", waits_for_slow_processors,   \
+                            __VA_ARGS__)                                                                             \
+    GOSSIP_CONFORMANCE_TEST("timers and processors publish and subscribe through the transport",                     \
+                            publishes_later_and_from_processors, __VA_ARGS__)                                        \
+    GOSSIP_CONFORMANCE_TEST("what is published later can be taken back until it is due", takes_back_what_is_to_come, \
+                            __VA_ARGS__)                                                                             \
+    GOSSIP_CONFORMANCE_TEST("a synchronous publish is confirmed", publishes_synchronously, __VA_ARGS__)              \
     GOSSIP_CONFORMANCE_TEST("a shutdown under traffic ends within its deadline", ends_within_its_deadline, __VA_ARGS__)

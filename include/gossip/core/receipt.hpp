@@ -24,8 +24,8 @@ public:
     virtual void settled(Ending ending, const Error* error) noexcept = 0;
 
     /// A further attempt within this process has begun, number `attempt`, 2 and more; each subscription of the event
-    /// tells its own. Before `settled`, on whatever thread runs it. A lock of the bus is held: it must not wait, nor call
-    /// the bus.
+    /// tells its own. Before `settled`, on whatever thread runs it. A lock of the bus is held: it must not wait, nor
+    /// call the bus.
     virtual void attempted(int /*attempt*/) noexcept {}
 
 protected:

@@ -19,9 +19,9 @@
 /// A provider that has `outgoing()` leaves the process: what it sends is out of the bus's hands, and what arrives comes
 /// from anybody. It owes four more: `send_sync`, `unlisten`, `drain`, `close`. What arrives it gives to
 /// `engine.receive(event, patience)`, again and again while the answer is `full`, so that it can stop in between; what
-/// it has read and can't hand over any more to `engine.lose(event)`. `detail::Receipt` tells it of each event's end.
-/// Names under `gossip.` stay in the process and never reach it. It may also keep events that are published later, see
-/// `keeps_events`.
+/// it has read and can't hand over any more to `engine.lose(event)`. `detail::Receipt` tells it of an event's further
+/// attempts and of its end. Names under `gossip.` stay in the process and never reach it. It may also keep events that
+/// are published later, see `keeps_events`.
 ///
 /// Typed data: `template <class T> static detail::WireType& wire_type()` says how data of type T is written and read
 /// (gossip/provider/wire_type.hpp makes it from a codec), `send_as<T>` sends with it. An event that arrives has the
