@@ -63,7 +63,8 @@ decltype(auto) with_json_errors(std::string_view type, F f) {
 /// Cost:   some microseconds and dozens of allocations an event: it goes through a tree. See FastCodec.
 /// Errors: a ValidationError that names the type and what is wrong with it. Encoding: a string that is not UTF-8, a
 ///         number that is not finite, more than 64 levels of nesting. Decoding: text that is not JSON, nested more
-///         deeply, or not what the type's mapping wants. What the mapping itself throws is passed on.
+///         deeply, or not what the type's mapping wants. What the mapping itself throws is passed on. A number that
+///         does not fit into its member is no error here: nlohmann-json casts it, to anything. FastCodec refuses it.
 struct JsonCodec {
     template <class T>
     static void encode(const T& data, std::string& out) {

@@ -40,8 +40,8 @@ namespace detail {
         shown.replace(0, url.rfind('@'), "***"); // no url at all, but it may hold a secret
     }
     for (const std::string_view secret : {"?password=", "&password="}) {
-        if (const std::size_t found = shown.find(secret); found != std::string::npos) {
-            const std::size_t from = found + secret.size();
+        for (std::size_t from = shown.find(secret); from != std::string::npos; from = shown.find(secret, from)) {
+            from += secret.size();
             shown.replace(from, std::string_view{shown}.substr(from).find('&'), "***");
         }
     }
