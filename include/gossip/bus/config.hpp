@@ -87,6 +87,9 @@ inline void check(const SubscribeOptions& options) {
     if (!(again.jitter >= 0.0 && again.jitter <= 1.0)) {
         throw ValidationError{"redelivery.jitter", again.jitter, "must be between 0 and 1"};
     }
+    if (again.max_waiting == 0) {
+        throw ValidationError{"redelivery.max_waiting", again.max_waiting, "must be at least 1"};
+    }
 }
 
 /// An event that was moved from, or made of a type that was, has no name.

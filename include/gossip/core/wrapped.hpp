@@ -72,8 +72,8 @@ private:
     [[no_unique_address]] Policy policy_;
 };
 
-/// Whether the event processor P puts events aside to run them later, as a batch does: that works on the thread that has
-/// the event from the bus, and on no other.
+/// Whether the event processor P puts events aside to run them later, as a batch does. That works on the thread that
+/// has the event from the bus, and on no other.
 template <class P>
 inline constexpr bool collects = false;
 template <class Policy, class Next>

@@ -14,10 +14,17 @@ namespace gossip::detail {
 
 // Edges: those of gossip/dispatch/engine.hpp
 
+/// Another attempt, and its place among those that may wait: counted by who makes it.
 class RedeliveryTask final : public Task {
 public:
-    explicit RedeliveryTask(Settlement::Part& part) noexcept : part_(part) {}
-    void run(Engine& engine, Seat& seat) noexcept override { engine.run_part(seat, part_, false); }
+    explicit RedeliveryTask(Settlement::Part& part) noexcept : part_(part), subscriber_(part.subscriber) {}
+    RedeliveryTask(const RedeliveryTask&) = delete;
+    RedeliveryTask& operator=(const RedeliveryTask&) = delete;
+    ~RedeliveryTask() override { stop_waiting(); }
+    void run(Engine& engine, Seat& seat) noexcept override {
+        stop_waiting();
+        engine.run_part(seat, part_, false);
+    }
     void give_up(Engine& engine, Seat& seat) noexcept override {
         const OwnScope own(part_.home->kind() == Kind::letter);
         if (engine.ending()) {
@@ -31,7 +38,15 @@ public:
     }
 
 private:
+    void stop_waiting() noexcept {
+        if (std::exchange(waits_, false)) {
+            subscriber_->redeliveries.fetch_sub(1, std::memory_order_relaxed); // relaxed: a count, no order
+        }
+    }
+
     Settlement::Part& part_;
+    const Ref<Subscriber> subscriber_; // the part may be gone before the task
+    bool waits_ = true;
 };
 
 class LetterTask final : public Task {
@@ -186,8 +201,18 @@ inline bool Engine::redeliver(Settlement::Part& part, const Error& error) noexce
     const std::int64_t delay = redelivery_delay(part.subscriber->options.redelivery, part.attempt);
     const Ref<Subscriber> subscriber = part.subscriber; // once it is scheduled the part may be gone
     TimerId timer{};
-    const Result scheduled =
-        guard([&] { timer = schedule(saturated_add(now(), delay), std::make_unique<RedeliveryTask>(part)); });
+    bool scheduled = false;
+    if (subscriber->redeliveries.fetch_add(1, std::memory_order_relaxed) < // relaxed: a count, no order
+        subscriber->options.redelivery.max_waiting) {
+        std::unique_ptr<Task> task(new (std::nothrow) RedeliveryTask(part));
+        if (task == nullptr) {
+            subscriber->redeliveries.fetch_sub(1, std::memory_order_relaxed); // relaxed: as above
+        } else {
+            scheduled = succeeds([&] { timer = schedule(saturated_add(now(), delay), std::move(task)); });
+        }
+    } else {
+        subscriber->redeliveries.fetch_sub(1, std::memory_order_relaxed); // relaxed: as above
+    }
     if (!scheduled) {
         --part.attempt;
         return false;

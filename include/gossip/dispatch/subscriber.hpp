@@ -127,6 +127,7 @@ public:
     const SubscribeOptions options;
     std::atomic<bool> active{true};
     std::atomic<const void*> ended_by{nullptr}; // the thread that is ending it, until it has done that
+    std::atomic<std::size_t> redeliveries{0};   // that wait for their time
     std::unique_ptr<ConcurrencyLimit> limit;    // null: no limit
     std::shared_ptr<void> listening;            // what its end takes back; null in one process
     std::shared_ptr<Collector> collectors;      // the first of its batches; under the lock of the bus's CollectorList,

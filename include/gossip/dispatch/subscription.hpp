@@ -34,6 +34,7 @@ struct Redelivery {
     double jitter = 0.5; // the part of a delay that is drawn at random: 0 none, 1 all of it
     std::chrono::nanoseconds max_delay = std::chrono::minutes{5}; // no delay grows above it, or above first_delay
     std::function<bool(const Error&)> when{}; // which errors; fatal and validation errors are never tried again
+    std::size_t max_waiting = 100'000; // how many events may wait for another attempt at once; a further one has failed
 };
 
 /// Options of one subscription.

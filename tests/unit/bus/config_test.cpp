@@ -79,6 +79,7 @@ TEST_CASE("options of a subscription out of bounds are refused with field, value
     CHECK(refused({.growth = 0.5}).find("redelivery.growth=0.5") == 0);
     CHECK(refused({.growth = std::numeric_limits<double>::quiet_NaN()}).find("redelivery.growth=") == 0);
     CHECK(refused({.growth = std::numeric_limits<double>::infinity()}).find("redelivery.growth=") == 0);
+    CHECK(refused({.max_waiting = 0}) == "redelivery.max_waiting=0");
     CHECK(refused({.jitter = 1.5}).find("redelivery.jitter=1.5") == 0);
     CHECK(refused({.jitter = -0.1}).find("redelivery.jitter=-0.1") == 0);
     CHECK(refused({.jitter = std::numeric_limits<double>::quiet_NaN()}).find("redelivery.jitter=") == 0);

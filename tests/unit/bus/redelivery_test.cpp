@@ -62,6 +62,41 @@ TEST_CASE("a first delay beyond the longest is waited for, and grows no more", "
     CHECK(attempts.at == expected);
 }
 
+TEST_CASE("no more events wait for another attempt than may; a further one has failed", "[bus][redelivery]") {
+    gossip::testing::ManualClock clock;
+    EventBus bus{Config{.workers = 0, .clock = &clock}};
+    std::vector<int> attempts;
+    std::vector<int> letters;
+    auto s =
+        bus.subscribe(number,
+                      [&](Context& context) -> Result {
+                          attempts.push_back(context.attempt());
+                          return gossip::errors::retryable;
+                      },
+                      {.redelivery = {.attempts = 3, .first_delay = 1s, .growth = 1, .jitter = 0, .max_waiting = 2}});
+    auto heard = bus.subscribe(gossip::dead_letter,
+                               [&](const gossip::DeadLetter& letter) { letters.push_back(letter.attempts); });
+    for (int round = 0; round < 2; ++round) {
+        for (int i = 0; i < 3; ++i) {
+            bus.publish(number, i);
+        }
+        bus.poll();
+        CHECK(bus.stats().failed == 1U + 3U * static_cast<unsigned>(round));
+        for (int again = 0; again < 2; ++again) {
+            CHECK_FALSE(bus.drain(1s)); // nothing more is due
+            clock.advance(1s);
+            bus.poll();
+        }
+        CHECK(bus.drain(1s));
+    }
+
+    CHECK(attempts == std::vector<int>{1, 1, 1, 2, 2, 3, 3, 1, 1, 1, 2, 2, 3, 3});
+    CHECK(letters == std::vector<int>{1, 3, 3, 1, 3, 3});
+    CHECK(bus.stats().failed == 6);
+    CHECK(bus.stats().redelivered == 8);
+    CHECK(bus.stats().timers == 0);
+}
+
 TEST_CASE("delays are drawn at random between none of the jitter and all of it", "[bus][redelivery]") {
     std::vector<std::chrono::nanoseconds> delays;
     for (int i = 0; i < 40; ++i) {
