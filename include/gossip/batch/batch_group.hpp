@@ -110,6 +110,8 @@ public:
         }
     }
 
+    /// Without keys, all.
+    [[nodiscard]] BatchGroup& only() noexcept { return only_; }
     /// Errors: std::bad_alloc for a new key, with nothing changed.
     [[nodiscard]] BatchGroup& of(const Event& event) {
         if (!by_key_) [[likely]] {

@@ -53,12 +53,14 @@ public:
     }
     /// The group that the event belongs to, if a place in its open chunk is to be had at once; null if not.
     [[nodiscard]] BatchGroup* open_group_of(const Event& event) noexcept {
-        BatchGroup* const group = groups_.find(event);
-        if (group == nullptr || is_full(*group) || group->open == nullptr || group->open->growing ||
-            group->open->size() == group->open->room()) [[unlikely]] {
+        BatchGroup* group = &groups_.only();
+        if (by_key_ && ((group = groups_.find(event)) == nullptr || is_full(*group))) [[unlikely]] {
             return nullptr;
         }
-        return group;
+        const BatchChunk* const chunk = group->open;
+        const bool has_place =
+            size_ < capacity_ && chunk != nullptr && !chunk->growing && chunk->size() != chunk->room();
+        return has_place ? group : nullptr;
     }
     /// Gives the group a chunk that nobody uses; without one, `spare`. False if that is null too.
     [[nodiscard]] bool open(BatchGroup& group, std::unique_ptr<BatchChunk>& spare) noexcept {
