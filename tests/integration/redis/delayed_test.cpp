@@ -215,6 +215,28 @@ TEST_CASE("many processes that look for what is due move each event once", "[del
     CHECK(std::set<int>(seen.begin(), seen.end()).size() == count);
 }
 
+TEST_CASE("connections that are cut while events come due move each once all the same", "[delayed]") {
+    GOSSIP_NEEDS_REDIS()
+    const RedisServer server;
+    constexpr int count = 200;
+    RedisOptions options = streams(server);
+    options.backoff_first = 1ms;
+    options.backoff_max = 5ms;
+    RedisBus shop{options};
+    for (int i = 0; i < count; ++i) {
+        shop.publish_after(std::chrono::milliseconds(i), counted, i);
+    }
+    CHECK(shop.drain(10s));
+    int cuts = 0;
+    CHECK(eventually([&] {
+        cuts += cuts < 20 ? server.cut("delayed") : 0;
+        return cuts >= 20 && written(server) >= count;
+    }));
+    CHECK(kept(server) == 0);
+    CHECK(written(server) == count);
+    CHECK(shop.shutdown(10s).adds_up());
+}
+
 TEST_CASE("what can't be moved is buried, and holds nothing up", "[delayed]") {
     GOSSIP_NEEDS_REDIS()
     const RedisServer server;

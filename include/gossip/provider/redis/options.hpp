@@ -49,7 +49,7 @@ struct StreamOptions {
     std::chrono::milliseconds block{2'000};      // how long the server holds a read that finds nothing
     std::chrono::milliseconds min_idle{60'000};  // unrenewed for so long, an entry's consumer counts as crashed
     std::chrono::milliseconds claim_interval{0}; // how often to look for such entries; 0: a third of min_idle
-    int max_deliveries = 10; // deliveries of an entry, at most, before it is buried; redeliveries within a bus are none
+    int max_deliveries = 10;          // before an entry is buried; attempts within a bus count, and leave it one
     std::string dead_letter_stream{}; // where it is buried; empty: <prefix>gossip.dead_letters
     StreamStart start = StreamStart::beginning;
     StreamTrim trim = StreamTrim::off;

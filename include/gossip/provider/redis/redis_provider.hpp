@@ -54,15 +54,17 @@ inline constexpr bool writes_json<TrustedRawCodec> = true;
 
 /// The provider of a bus whose events go through Redis, to the buses of other processes and to this one.
 ///
+/// On streams the server keeps what publish_after and publish_at have sent, in the sorted set <prefix>gossip.delayed,
+/// until it is due by the server's clock; any process with a bus of that prefix that listens, or has published later
+/// itself, then moves it to its stream. So it outlives its process, and the server as far as that keeps its data. One
+/// that was moved while an outage hid the server's answer to its sender is kept, and arrives, a second time. In Pub/Sub
+/// mode it is a timer of this process.
+///
 /// Threads: every member from any thread.
 /// Order:   what one thread publishes is sent in its order; see redis::Publisher for what an outage does to it. What
 ///          arrives enters the engine in the server's order.
 /// Cost:    publish encodes on the caller's thread and leaves the rest to an I/O thread. Data that arrives is read
 ///          by the worker that needs it.
-/// Later:   on streams the server keeps what publish_after and publish_at have sent, in the sorted set
-///          <prefix>gossip.delayed, until it is due by the server's clock; any process with a bus of that prefix that
-///          listens, or has published later itself, then moves it to its stream. So it survives its process, and a
-///          restart of the server as far as that keeps its data. In Pub/Sub mode it is a timer of this process.
 /// Stalls:  publish waits for room in the outbox under `Overflow::block` while the server is there; without the server
 ///          it says `unavailable` when the outbox is full. subscribe waits for the server up to command_timeout.
 ///          shutdown without a deadline waits for the server up to command_timeout.
