@@ -4,8 +4,8 @@
 //
 // One iteration is a bus, and 1 s of events at that rate (at most 200,000); all of them must be handled, or the run
 // fails. Open loop: the publisher keeps to its schedule and waits for no answer, and an event that it sends late counts
-// from when it was due, so that a pause of the bus shows in every event that it delayed. `p50`, `p99`, `p99.9` and `max`
-// are in microseconds.
+// from when it was due, so that a pause of the bus shows in every event that it delayed. `p50`, `p99`, `p99.9` and
+// `max` are in microseconds.
 
 #include "support/locked_bus.hpp"
 #include "support/open_loop.hpp"

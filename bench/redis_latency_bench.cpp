@@ -1,6 +1,6 @@
-// How long does an event take from the time when it was due, in one bus, through a local Redis server to the processor's
-// first instruction in another, at 1,000 events a second? Beside hiredis alone, which publishes and reads with nothing
-// between: for Streams with XREADGROUP and an XACK for each entry.
+// How long does an event take from the time when it was due, in one bus, through a local Redis server to the first
+// instruction of the processor in another, at 1,000 events a second? Beside hiredis alone, which publishes and reads
+// with nothing between: for Streams with XREADGROUP and an XACK for each entry.
 //
 // One iteration is 2,000 events of the pass-through codec; all of them must be handled, or the run fails. Open loop: an
 // event that is sent late counts from when it was due. `p50`, `p99`, `p99.9` and `max` are in microseconds. Publisher,

@@ -9,8 +9,9 @@
 // slow_neighbour:  one event in a thousand goes to a processor that takes 20 µs.
 // from_processors: each event has its processor publish a second one.
 //
-// One iteration is a bus made, all events published and all of them handled; the time runs from the first publish to the
-// end of shutdown. Items are events delivered: what the processors counted must be what was published, or the run fails.
+// One iteration is a bus made, all events published and all of them handled; the time runs from the first publish to
+// the end of shutdown. Items are events delivered: what the processors counted must be what was published, or the run
+// fails.
 
 #include "support/heard.hpp"
 #include "support/locked_bus.hpp"
