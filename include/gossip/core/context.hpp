@@ -5,6 +5,7 @@
 #include <gossip/core/errors.hpp>
 #include <gossip/core/helper_threads.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
@@ -32,6 +33,8 @@ public:
     [[nodiscard]] virtual std::stop_token stop_token() const = 0;
     [[nodiscard]] virtual bool stop_requested() const noexcept = 0;
     [[nodiscard]] virtual Clock* clock() const noexcept = 0; // null: the operating system's
+    /// How long, in real time, until a shutdown with a deadline asks this run to stop; far_future if none does.
+    [[nodiscard]] virtual std::int64_t patience_ns() const noexcept { return far_future; }
     /// The event's run on a bus that may be collected by a batch; null for every other host.
     [[nodiscard]] virtual Run* bus_run() noexcept { return nullptr; }
     /// Who waits for the threads that a processor makes for itself; null: nobody.
@@ -127,6 +130,19 @@ public:
 
     /// For the library.
     [[nodiscard]] detail::ContextHost* host() const noexcept { return host_; }
+    /// For the library: waits for a notification, at most `left_ns` of the clock, and not beyond the patience of a
+    /// shutdown, which may be waiting on this very thread.
+    void wait_on(std::condition_variable& changed, std::unique_lock<std::mutex>& lock, std::int64_t left_ns) const {
+        constexpr std::int64_t longest = 3'600'000'000'000; // an hour: no overflow in anybody's arithmetic
+        const Clock* const clock = host_ == nullptr ? nullptr : host_->clock();
+        const bool manual = clock != nullptr && clock->manual();
+        const std::int64_t patience = host_ == nullptr ? detail::far_future : host_->patience_ns();
+        if (manual && patience == detail::far_future) {
+            changed.wait(lock);
+        } else {
+            changed.wait_for(lock, std::chrono::nanoseconds(std::min({manual ? longest : left_ns, longest, patience})));
+        }
+    }
 
 private:
     struct Forward {
@@ -167,11 +183,7 @@ private:
                     if (left <= 0) {
                         break;
                     }
-                    if (clock != nullptr && clock->manual()) {
-                        changed_.wait(lock);
-                    } else {
-                        changed_.wait_for(lock, std::chrono::nanoseconds(left < longest ? left : longest));
-                    }
+                    context.wait_on(changed_, lock, left);
                 }
             }
             if (clock != nullptr) {
@@ -184,7 +196,6 @@ private:
         }
 
     private:
-        static constexpr std::int64_t longest = 3'600'000'000'000; // an hour: no overflow in anybody's arithmetic
         std::mutex mutex_;
         std::condition_variable changed_;
     };

@@ -36,11 +36,7 @@ public:
             if (left.count() <= 0) {
                 break;
             }
-            if (clock != nullptr && clock->manual()) {
-                changed_.wait(lock);
-            } else {
-                changed_.wait_for(lock, left < longest ? left : longest);
-            }
+            context.wait_on(changed_, lock, left.count());
         }
         return fired_;
     }
@@ -57,8 +53,6 @@ public:
     }
 
 private:
-    static constexpr std::chrono::nanoseconds longest = std::chrono::hours(1); // no overflow in anybody's arithmetic
-
     struct Attached {
         Clock* clock;
         Waiter& waiter;

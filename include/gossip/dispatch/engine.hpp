@@ -17,6 +17,7 @@
 #include <gossip/dispatch/subscription_registry.hpp>
 #include <gossip/dispatch/task.hpp>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <chrono>
@@ -253,6 +254,17 @@ public:
         return giving_up_.load(std::memory_order_seq_cst); // [giving_up] [running] asked before anything is taken
     }
 
+    /// How long, in real time, the shutdown that this thread is in will wait yet; far_future if there is none. It runs
+    /// processors where it pumps, and then nobody else can tell them that it is over.
+    [[nodiscard]] std::int64_t patience_ns() const noexcept {
+        if (shutting_down_.load(std::memory_order_relaxed) != this_thread()) { // relaxed: only its own thread finds it
+            return far_future;
+        }
+        const std::int64_t until =
+            shutdown_until_.load(std::memory_order_relaxed); // relaxed: a number by itself, looked at now and then
+        return until == far_future ? far_future : std::max<std::int64_t>(until - platform::monotonic_ns(), 0);
+    }
+
     // What the worker pool asks.
     static constexpr bool attends_itself = true;
     bool work(unsigned worker);
@@ -314,7 +326,7 @@ private:
     void measure(WorkerState& state, std::uint64_t ticks, std::uint32_t items) noexcept;
     bool serve_timers() noexcept;
     void rest() noexcept;
-    bool pump();
+    bool pump(std::size_t most = ~std::size_t{0});
 
     [[nodiscard]] bool is_quiet(std::uint64_t own_events, std::uint64_t own_letters) const noexcept;
     [[nodiscard]] bool somebody_runs() const noexcept;
@@ -345,6 +357,7 @@ private:
     Settlement* open_ = nullptr; // under open_mutex_
     std::mutex shutdown_mutex_;
     std::atomic<std::int64_t> shutdown_until_{far_future}; // on the machine's steady clock
+    std::atomic<const void*> shutting_down_{nullptr};      // the thread that is at it
     std::unique_ptr<WorkerState[]> workers_;
     WorkerPool<Engine> pool_;
 };

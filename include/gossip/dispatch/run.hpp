@@ -33,6 +33,7 @@ public:
     [[nodiscard]] inline std::shared_ptr<void> stop_at(std::int64_t due_ns, std::stop_source source) override;
     [[nodiscard]] inline std::stop_token stop_token() const override;
     [[nodiscard]] inline bool stop_requested() const noexcept override;
+    [[nodiscard]] inline std::int64_t patience_ns() const noexcept override;
     [[nodiscard]] inline Clock* clock() const noexcept override;
     [[nodiscard]] inline std::shared_ptr<HelperThreads> helpers() const noexcept override;
 
@@ -118,7 +119,10 @@ inline std::shared_ptr<void> Run::stop_at(std::int64_t due_ns, std::stop_source 
     return engine_.stop_at(due_ns, std::move(source));
 }
 inline std::stop_token Run::stop_token() const { return engine_.stop_token_; }
-inline bool Run::stop_requested() const noexcept { return engine_.stop_token_.stop_requested(); }
+inline bool Run::stop_requested() const noexcept {
+    return engine_.stop_token_.stop_requested() || engine_.patience_ns() == 0;
+}
+inline std::int64_t Run::patience_ns() const noexcept { return engine_.patience_ns(); }
 inline Clock* Run::clock() const noexcept { return engine_.settings_.clock; }
 inline std::shared_ptr<HelperThreads> Run::helpers() const noexcept { return engine_.helpers_; }
 

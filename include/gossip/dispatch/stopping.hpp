@@ -59,11 +59,11 @@ inline bool Engine::somebody_runs() const noexcept {
 }
 
 /// One round of the caller's own work; false if there was nothing to do.
-inline bool Engine::pump() {
+inline bool Engine::pump(std::size_t most) {
     const Totals before = totals();
     const std::size_t tasks = tasks_.size();
     const bool due = until_due() == 0;
-    const std::size_t done = poll(~std::size_t{0});
+    const std::size_t done = poll(most);
     return done != 0 || tasks != 0 || due || totals().ended() != before.ended();
 }
 
@@ -94,7 +94,8 @@ inline bool Engine::drain(std::chrono::nanoseconds timeout) {
             break; // called from one of its own events, again and again: the stack has an end
         }
         if (pumped_) {
-            if (pump()) {
+            // With a deadline one by one: what is there may take longer than that.
+            if (patience.until() == far_future ? pump() : pump(1)) {
                 continue;
             }
             if (!has_work() && !somebody_runs()) {
@@ -202,6 +203,7 @@ inline bool Engine::shutdown(std::optional<std::chrono::nanoseconds> timeout) {
     Seat& seat = seats_.sit_down();
     {
         FrameScope scope(this, seat);
+        shutting_down_.store(this_thread(), std::memory_order_relaxed); // relaxed: only this thread finds itself
         const auto unborn = [](const std::unique_ptr<Task>& task) { return task->waits() == Task::Waiting::publish; };
         succeeds([&] { seat.ledger.add(Tally::cancelled, timers_.take_if(unborn).size()); });
 
@@ -264,7 +266,8 @@ inline bool Engine::shutdown(std::optional<std::chrono::nanoseconds> timeout) {
         }
         collectors_.drain([&](Collector& collector) { collector.finish(seat); });
         stop_.request_stop();
-        complete_.store(true, std::memory_order_release); // [complete] the counters are final
+        shutting_down_.store(nullptr, std::memory_order_relaxed); // relaxed: as above
+        complete_.store(true, std::memory_order_release);         // [complete] the counters are final
     }
     SeatTable::stand_up(seat);
     tell_drainers(); // those who drain beside us

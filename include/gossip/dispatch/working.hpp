@@ -262,7 +262,7 @@ inline std::size_t Engine::poll(std::size_t most) {
             seat.current.store(&seat,
                                std::memory_order_release); // [running] shutdown waits for what is taken from here on
             registry_.fence().light();
-            return !giving_up();
+            return !giving_up() && patience_ns() != 0;
         };
         const auto run_tasks = [&] {
             for (std::size_t left = tasks_.size(); left > 0 && may_go_on() && run_task(seat); --left) {}

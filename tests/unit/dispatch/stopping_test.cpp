@@ -695,6 +695,65 @@ TEST_CASE("a shutdown with a deadline cuts short one without", "[stopping]") {
     CHECK(report.adds_up());
 }
 
+TEST_CASE("without workers a deadline ends what the caller runs, and starts nothing new", "[stopping]") {
+    const Bounded bounded("a shutdown that runs the processors itself");
+    int begun = 0;
+    gossip::EventBus bus{gossip::Config{.workers = 0}};
+    auto s = bus.subscribe(number, [&](gossip::Context& context, const int&) {
+        ++begun;
+        context.sleep_for(24h);
+        CHECK(context.stop_requested());
+    });
+    for (int i = 0; i < 10; ++i) {
+        bus.publish(number, i);
+    }
+
+    const auto report = bus.shutdown(20ms);
+
+    CHECK(begun == 1);
+    CHECK(report.handled == 1);
+    CHECK(report.abandoned == 9);
+}
+
+TEST_CASE("on a manual clock a deadline ends what sleeps, on the workers and on the caller", "[stopping]") {
+    const Bounded bounded("a shutdown over processors that sleep on a manual clock");
+    gossip::testing::ManualClock clock;
+    const auto workers = GENERATE(0U, 1U, 2U);
+    gossip::EventBus bus{gossip::Config{.workers = workers, .clock = &clock}};
+    auto a = bus.subscribe(number, gossip::middleware::rate_limit(1, 24h)([](const int&) {}));
+    auto b = bus.subscribe(
+        tick, gossip::middleware::timeout_detached(24h)([](gossip::Context& context) { context.sleep_for(12h); }));
+    for (int i = 0; i < 4; ++i) {
+        bus.publish(number, i);
+        bus.publish(tick);
+    }
+
+    const auto report = bus.shutdown(20ms);
+
+    CHECK(report.complete);
+    CHECK(report.adds_up());
+    CHECK(report.accepted == 8);
+    CHECK(report.abandoned >= 4);
+}
+
+TEST_CASE("without workers a drain ends at its deadline, between two events", "[stopping]") {
+    gossip::EventBus bus{gossip::Config{.workers = 0}};
+    int runs = 0;
+    auto s = bus.subscribe(number, [&](const int&) {
+        ++runs;
+        const auto end = std::chrono::steady_clock::now() + 20ms;
+        while (std::chrono::steady_clock::now() < end) {}
+    });
+    for (int i = 0; i < 100; ++i) {
+        bus.publish(number, i);
+    }
+
+    CHECK_FALSE(bus.drain(30ms));
+
+    CHECK(runs >= 1);
+    CHECK(runs <= 3);
+}
+
 TEST_CASE("from inside a processor shutdown closes the intake, joins nothing and says that it is incomplete",
           "[stopping]") {
     const unsigned workers = GENERATE(0U, 1U, 2U);
