@@ -79,7 +79,7 @@ public:
     }
 
     [[nodiscard]] SubscriptionId next_id() noexcept {
-        return SubscriptionId{ids_.fetch_add(1, std::memory_order_relaxed) + 1}; // relaxed: only unlike each other
+        return SubscriptionId{ids.fetch_add(1, std::memory_order_relaxed) + 1}; // relaxed: only unlike each other
     }
 
     /// Errors: std::bad_alloc, and nothing has changed but for the names that are known.
@@ -392,7 +392,7 @@ private:
     std::vector<const ProcessorList*> retired_;
     std::vector<Ref<Subscriber>> ending_; // removed, and perhaps still running
     std::atomic<bool> has_retired_{false};
-    inline static constinit std::atomic<std::uint64_t> ids_{0}; // of all buses: an id means nothing to another one
+    inline static constinit std::atomic<std::uint64_t> ids{0}; // of all buses: an id means nothing to another one
     std::atomic<std::size_t> live_{0};
 };
 
