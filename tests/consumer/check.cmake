@@ -1,5 +1,7 @@
-# cmake -DWAY=... -DSOURCE=... -DBUILD=... -DCOMPILER=... -DGENERATOR=... -DVERSION=... -P check.cmake
-# Takes the library WAY into a program of two translation units, builds it and runs it.
+# cmake -DWAY=... -DSOURCE=... -DBUILD=... -DCOMPILER=... -DLAUNCHER=... -DGENERATOR=... -DVERSION=... -DFLAGS=...
+#       -P check.cmake
+# Takes the library WAY into a program of two translation units or more, builds it and runs it. FLAGS are for the ways
+# that are about the compiler's options.
 cmake_minimum_required(VERSION 3.23)
 set(here "${CMAKE_CURRENT_LIST_DIR}")
 set(work "${BUILD}/consumer/${WAY}")
@@ -32,6 +34,21 @@ function(compile)
     run("${work}/app" "${VERSION}")
 endfunction()
 
+# object(name source flag...): compiles one file, from where it lies: nothing to do for a compiler's cache if it has it.
+function(object name source)
+    list(JOIN ARGN ";" more)
+    if(NOT more MATCHES "-std=")
+        list(PREPEND more -std=c++20)
+    endif()
+    run(${LAUNCHER} "${COMPILER}" ${FLAGS} ${more} "-I${SOURCE}/include" -c "${here}/${source}" -o "${work}/${name}.o")
+endfunction()
+
+# link(name object... flag...): makes work/<name> of objects by their names; what begins with '-' is for the compiler.
+function(link name)
+    list(TRANSFORM ARGN REPLACE "^([^-].*)$" "${work}/\\1" OUTPUT_VARIABLE parts)
+    run("${COMPILER}" ${parts} -o "${work}/${name}" -pthread)
+endfunction()
+
 function(compile_by_pkg_config package)
     find_program(pkg_config NAMES pkg-config pkgconf REQUIRED)
     install_to("${work}/prefix")
@@ -54,4 +71,34 @@ elseif(WAY STREQUAL "pkg_config_redis")
 elseif(WAY STREQUAL "copy")
     file(COPY "${SOURCE}/include" DESTINATION "${work}")
     compile("${here}/main.cpp" "${here}/other.cpp" -o "${work}/app" "-I${work}/include" -pthread)
+elseif(WAY MATCHES "^(cxx20|cxx23|no_rtti)$")
+    set(flags_cxx20 -std=c++20)
+    set(flags_cxx23 -std=c++2b)
+    set(flags_no_rtti -fno-rtti)
+    object(toolkit toolkit.cpp ${flags_${WAY}})
+    object(other other.cpp ${flags_${WAY}})
+    link(app toolkit.o other.o)
+    run("${work}/app" "${VERSION}")
+elseif(WAY STREQUAL "libraries")
+    foreach(file IN ITEMS main part linked loaded)
+        object(${file} libraries/${file}.cpp -fPIC -fvisibility=hidden)
+    endforeach()
+    object(part_no_rtti libraries/part.cpp -fPIC -fvisibility=hidden -fno-rtti)
+    find_program(archiver NAMES ar REQUIRED)
+    run("${archiver}" rcs "${work}/libpart.a" "${work}/part.o")
+    link(libpart.so part.o -shared)
+    link(static main.o linked.o libpart.a)
+    link(static_no_rtti part_no_rtti.o main.o linked.o)
+    link(shared main.o linked.o libpart.so "-Wl,-rpath,${work}")
+    link(loaded main.o loaded.o -rdynamic -ldl)
+    link(exports_nothing main.o loaded.o -ldl)
+    set(ENV{GOSSIP_PART} "${work}/libpart.so")
+    foreach(program IN ITEMS static static_no_rtti shared loaded)
+        run("${work}/${program}")
+    endforeach()
+    execute_process(COMMAND "${work}/exports_nothing" RESULT_VARIABLE status OUTPUT_VARIABLE output
+        ERROR_VARIABLE output)
+    if(status EQUAL 0 OR NOT output MATCHES "link the program with -rdynamic")
+        message(FATAL_ERROR "must be refused, and told why: ${status}\n${output}")
+    endif()
 endif()

@@ -24,7 +24,7 @@ namespace gossip::detail {
 // Edges: those of gossip/dispatch/engine.hpp
 
 /// How many runs of batches are under way on this thread, one inside another.
-inline constinit thread_local unsigned batch_runs_here = 0;
+[[gnu::visibility("default")]] inline constinit thread_local unsigned batch_runs_here = 0;
 
 /// What waits in a batch, and who runs it when: whoever fills it up, a worker when its time has come or somebody has
 /// asked, and whoever ends its subscription.

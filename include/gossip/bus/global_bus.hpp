@@ -11,7 +11,7 @@ namespace gossip {
 /// Threads: from any thread, also before main and after it. Owns: itself; it is shut down when the program exits, and
 ///          never
 /// destroyed: what static objects publish after that is refused as `closed`.
-inline EventBus<>& global_bus() {
+[[gnu::visibility("default")]] inline EventBus<>& global_bus() {
     static EventBus<>* const bus = [] {
         auto* const made = new EventBus<>;
         std::atexit([] { global_bus().shutdown(); });

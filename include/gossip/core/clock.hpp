@@ -126,8 +126,8 @@ private:
     std::int64_t first_steady_ = 0;
 };
 
-inline constinit TickClock tick_clock;
-inline constinit thread_local std::int64_t latest_stamp = 0;
+[[gnu::visibility("default")]] inline constinit TickClock tick_clock;
+[[gnu::visibility("default")]] inline constinit thread_local std::int64_t latest_stamp = 0;
 
 /// Nanoseconds since 1970, correct within a millisecond, and never backwards on one thread.
 inline std::int64_t wall_now_ns() noexcept {

@@ -61,9 +61,9 @@ constexpr ErrorBlock immortal_error(ErrorKind kind, std::string_view line,
 }
 
 /// What an error says that found no memory for its block: its kind, and that. All nine stand for `out_of_memory_block`.
-inline constinit const ErrorBlock out_of_memory_block =
+[[gnu::visibility("default")]] inline constinit const ErrorBlock out_of_memory_block =
     immortal_error(ErrorKind::processing, "processing error: out of memory");
-inline constinit const std::array<ErrorBlock, 9> out_of_memory_blocks{{
+[[gnu::visibility("default")]] inline constinit const std::array<ErrorBlock, 9> out_of_memory_blocks{{
     immortal_error(ErrorKind::retryable, "retryable error: out of memory", &out_of_memory_block),
     immortal_error(ErrorKind::validation, "validation error: out of memory", &out_of_memory_block),
     immortal_error(ErrorKind::processing, "processing error: out of memory", &out_of_memory_block),

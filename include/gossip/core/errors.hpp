@@ -265,6 +265,8 @@ namespace errors {
 
 namespace blocks {
 
+#pragma GCC visibility push(default) // one of each for all libraries of a program: compared by address
+
 inline constinit const detail::ErrorBlock nil_data = detail::immortal_error(ErrorKind::no_data, "event has no data");
 inline constinit const detail::ErrorBlock type_assertion_failed =
     detail::immortal_error(ErrorKind::type_assertion, "type assertion failed");
@@ -295,6 +297,8 @@ inline constinit const detail::ErrorBlock deferral_dropped =
     detail::immortal_error(ErrorKind::processing, "deferral was dropped before it was ended");
 inline constinit const detail::ErrorBlock cancelled =
     detail::immortal_error(ErrorKind::processing, "processing was cancelled");
+
+#pragma GCC visibility pop
 
 } // namespace blocks
 

@@ -69,7 +69,7 @@ namespace detail {
 }
 
 /// The random half of the process, and where the counting starts.
-inline const EventId& process_id_base() noexcept {
+[[gnu::visibility("default")]] inline const EventId& process_id_base() noexcept {
     static const EventId base = random_id();
     return base;
 }
@@ -80,8 +80,8 @@ struct IdBlock {
 };
 
 inline constexpr std::uint64_t ids_per_block = 4096;
-inline constinit std::atomic<std::uint64_t> id_blocks_taken{0};
-inline thread_local constinit IdBlock id_block{};
+[[gnu::visibility("default")]] inline constinit std::atomic<std::uint64_t> id_blocks_taken{0};
+[[gnu::visibility("default")]] inline thread_local constinit IdBlock id_block{};
 
 [[gnu::cold, gnu::noinline]] inline void refill(IdBlock& block) noexcept {
     const auto taken = id_blocks_taken.fetch_add(1, std::memory_order_relaxed); // relaxed: only its being unique counts

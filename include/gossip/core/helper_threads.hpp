@@ -68,7 +68,7 @@ public:
     };
 
 private:
-    inline static constinit thread_local const HelperThreads* running_here = nullptr;
+    [[gnu::visibility("default")]] inline static constinit thread_local const HelperThreads* running_here = nullptr;
 
     std::mutex mutex_;
     std::vector<std::weak_ptr<HelperGroup>> groups_;

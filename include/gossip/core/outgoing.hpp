@@ -27,7 +27,7 @@ struct OutgoingMetadata {
 };
 
 /// The innermost layer of this thread; null for most.
-inline constinit thread_local const OutgoingMetadata* outgoing_metadata = nullptr;
+[[gnu::visibility("default")]] inline constinit thread_local const OutgoingMetadata* outgoing_metadata = nullptr;
 
 /// While it lives, what this thread publishes inherits these entries.
 /// Owns: nothing; source and names outlive it. Scopes of a thread end in the reverse order of their begin.

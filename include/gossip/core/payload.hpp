@@ -62,7 +62,7 @@ template <class T>
 inline constexpr const std::type_info* type_identity_of = &typeid(T);
 
 [[gnu::noinline]] inline bool same_identity(const std::type_info* a, const std::type_info* b) noexcept {
-    return *a == *b;
+    return a != nullptr && b != nullptr && *a == *b; // null from a part of the program that has -fno-rtti
 }
 using TypeIdentity = const std::type_info*;
 #else

@@ -35,7 +35,7 @@ struct alignas(platform::cache_line) Seat {
 };
 
 /// An address that tells this thread from all others.
-inline constinit thread_local char this_thread_mark = 0;
+[[gnu::visibility("default")]] inline constinit thread_local char this_thread_mark = 0;
 inline const void* this_thread() noexcept { return &this_thread_mark; }
 
 /// The runs that are under way on this thread, innermost first.
@@ -47,7 +47,7 @@ struct Frame {
     Frame* outer;
     bool dropping = false; // user code here is a drop hook
 };
-inline constinit thread_local Frame* innermost = nullptr;
+[[gnu::visibility("default")]] inline constinit thread_local Frame* innermost = nullptr;
 
 class FrameScope {
 public:

@@ -1,6 +1,7 @@
 // How subscriptions begin, and how they end: not before the last run of their processor on another thread.
 #pragma once
 
+#include <gossip/core/errors.hpp>
 #include <gossip/core/guard.hpp>
 #include <gossip/dispatch/engine.hpp>
 #include <gossip/dispatch/wait_graph.hpp>
@@ -11,8 +12,16 @@ namespace gossip::detail {
 
 // Edges: those of gossip/dispatch/engine.hpp
 
+[[noreturn, gnu::cold, gnu::noinline]] inline void throw_stranger() {
+    throw ProcessingError{"a loaded library has its own copy of what gossip has once a process: link the program with "
+                          "-rdynamic (CMake: ENABLE_EXPORTS)"};
+}
+
 inline SubscriptionId Engine::subscribe(Processor processor, SubscribeOptions options, std::vector<EventType> names,
                                         std::vector<Pattern> patterns, std::shared_ptr<void> listening) {
+    if (!registry_.at_home()) [[unlikely]] {
+        throw_stranger();
+    }
     const SubscriptionId id = registry_.next_id();
     Ref<Subscriber> subscriber(new Subscriber(id, std::move(processor), std::move(options)));
     subscriber->listening = std::move(listening);

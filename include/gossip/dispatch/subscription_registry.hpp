@@ -82,6 +82,10 @@ public:
         return SubscriptionId{ids.fetch_add(1, std::memory_order_relaxed) + 1}; // relaxed: only unlike each other
     }
 
+    /// Whether what there is once a process is the same one here and where the bus was made. A library that is loaded
+    /// by a program that does not export its symbols has a copy of its own.
+    [[nodiscard]] bool at_home() const noexcept { return home_ == &ids; }
+
     /// Errors: std::bad_alloc, and nothing has changed but for the names that are known.
     void add(Ref<Subscriber> subscriber, std::vector<EventType> names, std::vector<Pattern> patterns) {
         Member member{std::move(subscriber), std::move(names), std::move(patterns)}; // dies after the lock
@@ -392,7 +396,9 @@ private:
     std::vector<const ProcessorList*> retired_;
     std::vector<Ref<Subscriber>> ending_; // removed, and perhaps still running
     std::atomic<bool> has_retired_{false};
-    inline static constinit std::atomic<std::uint64_t> ids{0}; // of all buses: an id means nothing to another one
+    // Of all buses: an id means nothing to another one.
+    [[gnu::visibility("default")]] inline static constinit std::atomic<std::uint64_t> ids{0};
+    const std::atomic<std::uint64_t>* const home_ = &ids;
     std::atomic<std::size_t> live_{0};
 };
 

@@ -177,7 +177,7 @@ private:
 };
 
 /// Of the whole process: constant from before main, and never destroyed before the last bus.
-inline constinit WaitGraph wait_graph{};
+[[gnu::visibility("default")]] inline constinit WaitGraph wait_graph{};
 
 inline WaitGraph::Waiter::~Waiter() {
     if (listed_) {

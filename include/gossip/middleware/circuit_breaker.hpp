@@ -14,7 +14,7 @@
 namespace gossip::errors {
 
 namespace blocks {
-inline constinit const detail::ErrorBlock circuit_open =
+[[gnu::visibility("default")]] inline constinit const detail::ErrorBlock circuit_open =
     detail::immortal_error(ErrorKind::retryable, "circuit is open");
 } // namespace blocks
 

@@ -14,7 +14,7 @@
 namespace gossip::errors {
 
 namespace blocks {
-inline constinit const detail::ErrorBlock too_many_at_once =
+[[gnu::visibility("default")]] inline constinit const detail::ErrorBlock too_many_at_once =
     detail::immortal_error(ErrorKind::retryable, "too many events at once");
 } // namespace blocks
 

@@ -14,7 +14,7 @@
 namespace gossip::errors {
 
 namespace blocks {
-inline constinit const detail::ErrorBlock rate_limited =
+[[gnu::visibility("default")]] inline constinit const detail::ErrorBlock rate_limited =
     detail::immortal_error(ErrorKind::retryable, "rate limit is exceeded");
 } // namespace blocks
 

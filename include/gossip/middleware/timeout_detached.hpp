@@ -199,7 +199,8 @@ private:
         }
     }
 
-    inline static constinit thread_local const void* working_for = nullptr; // the group whose helper this thread is
+    // The group whose helper this thread is.
+    [[gnu::visibility("default")]] inline static constinit thread_local const void* working_for = nullptr;
 
     detail::Guarded<Next> next_;
     const std::size_t most_;

@@ -26,7 +26,7 @@ struct Span {
     std::chrono::nanoseconds start; // on the bus's steady clock
 };
 
-inline constinit thread_local const Span* innermost_span = nullptr;
+[[gnu::visibility("default")]] inline constinit thread_local const Span* innermost_span = nullptr;
 
 /// The span of the processor that this thread is running; null outside of tracing().
 [[nodiscard]] inline const Span* current_span() noexcept { return innermost_span; }
