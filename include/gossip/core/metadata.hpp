@@ -61,6 +61,12 @@ public:
     template <std::floating_point T>
     MetadataValue(T value) noexcept : value_(static_cast<double>(value)) {}
 
+    MetadataValue(const MetadataValue& other) : value_(copy(other.value_)) {}
+    MetadataValue(MetadataValue&&) noexcept = default;
+    MetadataValue& operator=(const MetadataValue& other) { return *this = MetadataValue(other); }
+    MetadataValue& operator=(MetadataValue&&) noexcept = default;
+    ~MetadataValue() = default;
+
     [[nodiscard]] Kind kind() const noexcept { return static_cast<Kind>(value_.index()); }
 
     /// The value as a T: strings as std::string or std::string_view (valid until the value changes), bools as bool,
@@ -87,6 +93,15 @@ public:
     [[nodiscard]] friend bool operator==(const MetadataValue&, const MetadataValue&) = default;
 
 private:
+    using Value = std::variant<std::string, std::int64_t, double, bool>;
+
+    /// A string is copied before the variant is made: where a variant's own copying throws, libstdc++ 12 goes on to
+    /// destroy what it has not made.
+    static Value copy(const Value& other) {
+        const auto* const text = std::get_if<std::string>(&other);
+        return text != nullptr ? Value(std::in_place_index<0>, std::string(*text)) : other;
+    }
+
     static constexpr double two_to_63 = 9223372036854775808.0;
 
     static std::string checked(const char* value) {
@@ -133,7 +148,7 @@ private:
         }
     }
 
-    std::variant<std::string, std::int64_t, double, bool> value_;
+    Value value_;
 };
 
 /// A list of keys and values in the order of their first setting; each key stands in it once.
