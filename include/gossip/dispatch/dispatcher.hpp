@@ -316,12 +316,10 @@ inline void Engine::finish_slowly(Run& run, SyncOutcome* outcome) noexcept {
 inline void Engine::end_unroutable(Seat& seat, Event& event, Kind kind, const Error& error,
                                    SyncOutcome* outcome) noexcept {
     std::vector<Failure> lost;
-    succeeds([&] {
-        lost.push_back(Failure{error});
-        if (outcome != nullptr) {
-            outcome->fail({}, {}, error);
-        }
-    });
+    succeeds([&] { lost.push_back(Failure{error}); });
+    if (outcome != nullptr) {
+        outcome->fail({}, {}, error);
+    }
     if (event.has_key() && kind == Kind::event) {
         let_go_of_key(event);
     }
