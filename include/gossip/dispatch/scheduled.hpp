@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -109,10 +110,11 @@ inline bool Scheduled::fire(Engine& engine) noexcept {
         again = !over_;
     }
     const Result published = guard([&] {
-        Event event = again ? Event(event_) : std::move(event_);
+        std::optional<Event> copy;
         if (again) {
-            EventAccess::renew_id(event);
+            EventAccess::renew_id(copy.emplace(event_));
         }
+        Event& event = again ? *copy : event_; // moved from only if it is accepted: the hook is told of all others
         if (restamp_) {
             EventAccess::set_time_ns(event, engine.stamp());
         }
