@@ -35,11 +35,8 @@ public:
             std::memory_order_seq_cst)) { // [moved] before those who wait are told to look
         }
         const std::lock_guard lock(mutex_);
-        const std::vector<ClockListener*> listeners = listeners_;
-        for (ClockListener* const listener : listeners) {
-            if (std::find(listeners_.begin(), listeners_.end(), listener) != listeners_.end()) {
-                listener->clock_moved(); // under the lock: detach waits for it
-            }
+        for (ClockListener* const listener : listeners_) {
+            listener->clock_moved(); // under the lock: detach waits for it
         }
     }
 
