@@ -13,6 +13,7 @@
 #include <mutex>
 #include <new>
 #include <optional>
+#include <span>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -137,9 +138,9 @@ private:
 ///          the destructor of a T moved from) must not call the queue: T is a type of ours. No value is destroyed under
 ///          it: what leaves the queue leaves through a return value. An id belongs to the queue that gave it.
 /// Order:   by due time; equal times in the order of their adding.
-/// Cost:    next_due one atomic load; pop_due the same while nothing is due; add, cancel, pop_due O(log n); take_if and
-///          take_all O(n) and a sort of what they take. A timer takes sizeof(T) + 28 bytes, and up to 24 more
-///          while the heap's vector has room to grow; take_all and the destructor alone give memory back.
+/// Cost:    next_due one atomic load; pop_due the same while nothing is due; add, cancel, pop_due O(log n); take_some
+///          O(n); take_if and take_all O(n) and a sort of what they take. A timer takes sizeof(T) + 28 bytes, and up to
+///          24 more while the heap's vector has room to grow; take_all and the destructor alone give memory back.
 /// Stalls:  next_due never waits. The others wait for a mutex, held as long as the costs above say; an add that
 ///          outgrows the heap's vector copies it under the lock, 24 bytes a timer.
 /// Owns:    the values; those still pending are destroyed with the queue.
@@ -277,6 +278,26 @@ public:
         }
         heap_.erase(taken, heap_.end());
         return values;
+    }
+
+    /// Takes such timers until `room` is full, in no certain order, and needs no memory: for whoever is short of it. How
+    /// many it has taken; the predicate throws nothing.
+    template <std::predicate<const T&> Predicate>
+    [[nodiscard]] std::size_t take_some(Predicate predicate, std::span<T> room) noexcept {
+        const std::lock_guard lock(mutex_);
+        const Rebuild rebuild{*this};
+        std::size_t taken = 0;
+        std::size_t kept = 0;
+        for (const Entry entry : heap_) {
+            if (taken < room.size() && std::invoke(predicate, std::as_const(slots_.value(entry.slot)))) {
+                room[taken++] = std::move(slots_.value(entry.slot));
+                slots_.release(entry.slot);
+            } else {
+                heap_[kept++] = entry;
+            }
+        }
+        heap_.erase(heap_.begin() + static_cast<std::ptrdiff_t>(kept), heap_.end());
+        return taken;
     }
 
 private:

@@ -333,6 +333,8 @@ private:
     bool end_subscription(SubscriptionId id, Seat& seat) noexcept;
     void abandon_open(Seat& seat) noexcept;
     void give_up_everything(Seat& seat) noexcept;
+    template <class Wanted>
+    std::size_t give_up_timers(Seat& seat, Wanted wanted) noexcept;
     bool end_redeliveries(Seat& seat) noexcept;
     bool await_end_of_runs(const Subscriber& subscriber) noexcept;
 

@@ -4,8 +4,12 @@
 #include <gossip/core/guard.hpp>
 #include <gossip/dispatch/engine.hpp>
 
+#include <array>
 #include <chrono>
+#include <cstddef>
+#include <memory>
 #include <thread>
+#include <vector>
 
 namespace gossip::detail {
 
@@ -126,18 +130,34 @@ inline std::size_t Engine::flush(Seat* here) noexcept {
     return flushed;
 }
 
+/// Gives up the timers that `wanted` is true for: in the order in which they would have been due, or in none where
+/// there is no memory for that. How many there were.
+template <class Wanted>
+std::size_t Engine::give_up_timers(Seat& seat, Wanted wanted) noexcept {
+    std::vector<std::unique_ptr<Task>> in_order;
+    if (succeeds([&] { in_order = timers_.take_if(wanted); })) {
+        for (const std::unique_ptr<Task>& task : in_order) {
+            task->give_up(*this, seat);
+        }
+        return in_order.size();
+    }
+    std::size_t given_up = 0;
+    std::array<std::unique_ptr<Task>, 64> some;
+    while (const std::size_t taken = timers_.take_some(wanted, some)) {
+        for (std::size_t i = 0; i < taken; ++i) {
+            some[i]->give_up(*this, seat);
+            some[i].reset();
+        }
+        given_up += taken;
+    }
+    return given_up;
+}
+
 /// Redeliveries that wait for their time are not waited for: they become dead letters. False if there were none.
 inline bool Engine::end_redeliveries(Seat& seat) noexcept {
     no_more_redeliveries_.store(true, std::memory_order_seq_cst); // [late] before the look through the timers
-    bool any = false;
-    const auto waits = [](const std::unique_ptr<Task>& task) { return task->waits() == Task::Waiting::event; };
-    succeeds([&] {
-        for (std::unique_ptr<Task>& task : timers_.take_if(waits)) {
-            task->give_up(*this, seat);
-            any = true;
-        }
-    });
-    return any;
+    return give_up_timers(seat,
+                          [](const std::unique_ptr<Task>& task) { return task->waits() == Task::Waiting::event; }) != 0;
 }
 
 /// All events whose end is open end here: abandoned.
@@ -204,8 +224,8 @@ inline bool Engine::shutdown(std::optional<std::chrono::nanoseconds> timeout) {
     {
         FrameScope scope(this, seat);
         shutting_down_.store(this_thread(), std::memory_order_relaxed); // relaxed: only this thread finds itself
-        const auto unborn = [](const std::unique_ptr<Task>& task) { return task->waits() == Task::Waiting::publish; };
-        succeeds([&] { seat.ledger.add(Tally::cancelled, timers_.take_if(unborn).size()); });
+        give_up_timers(seat, // publishes to come, each of which counts itself
+                       [](const std::unique_ptr<Task>& task) { return task->waits() == Task::Waiting::publish; });
 
         constexpr std::int64_t look_again_ns = 10'000'000;
         WaitQueue::Waiter waiter;

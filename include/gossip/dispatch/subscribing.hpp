@@ -63,12 +63,7 @@ inline bool Engine::end_subscription(SubscriptionId id, Seat& seat) noexcept {
         FrameScope scope(this, seat);
         // What its batches have collected is run here, what waits to be delivered again is over.
         CollectorList::for_each_of(*gone, [&](Collector& collector) { collector.finish(seat); });
-        const auto its_own = [&](const std::unique_ptr<Task>& waiting) { return waiting->belongs_to(*gone); };
-        succeeds([&] {
-            for (std::unique_ptr<Task>& task : timers_.take_if(its_own)) {
-                task->give_up(*this, seat);
-            }
-        });
+        give_up_timers(seat, [&](const std::unique_ptr<Task>& waiting) { return waiting->belongs_to(*gone); });
         if (gone->limit != nullptr) {
             const auto next_in_line = [&limit = *gone->limit]() -> Settlement::Part* {
                 const std::lock_guard lock(limit.mutex);

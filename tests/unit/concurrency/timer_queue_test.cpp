@@ -4,6 +4,7 @@
 #include "support/catch.hpp"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <cstdlib>
@@ -387,6 +388,24 @@ TEST_CASE("taking without memory leaves the queue as it was, and popping needs n
         CHECK((failures > 0) == support::allocations_are_counted());
         CHECK(taken == std::vector<int>{9, 8, 7, 6, 5, 4, 3, 2, 1, 0});
         CHECK(queue.size() == 90);
+    }
+    SECTION("take_some") {
+        std::array<int, 4> room{};
+        std::vector<int> taken;
+        support::fail_allocation_after(0);
+        const std::size_t first = queue.take_some([](int value) { return value < 10; }, room);
+        support::fail_allocation_after(-1);
+        CHECK(first == room.size());
+        for (std::size_t count = first; count != 0;
+             count = queue.take_some([](int value) { return value < 10; }, room)) {
+            taken.insert(taken.end(), room.begin(), room.begin() + static_cast<std::ptrdiff_t>(count));
+        }
+        std::sort(taken.begin(), taken.end());
+        CHECK(taken == std::vector<int>{0, 1, 2, 3, 4, 5, 6, 7, 8, 9});
+        const std::vector<int> left = pop_all(queue, never);
+        CHECK(left.size() == 90);
+        CHECK(left.front() == 99);
+        CHECK(std::is_sorted(left.rbegin(), left.rend()));
     }
     SECTION("pop_due and cancel") {
         const TimerId id = queue.add(0, 1000);
