@@ -280,8 +280,8 @@ public:
         return values;
     }
 
-    /// Takes such timers until `room` is full, in no certain order, and needs no memory: for whoever is short of it. How
-    /// many it has taken; the predicate throws nothing.
+    /// Takes such timers until `room` is full, in no certain order, and needs no memory: for whoever is short of it.
+    /// Says how many it has taken. The predicate throws nothing.
     template <std::predicate<const T&> Predicate>
     [[nodiscard]] std::size_t take_some(Predicate predicate, std::span<T> room) noexcept {
         const std::lock_guard lock(mutex_);
