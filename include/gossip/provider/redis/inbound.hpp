@@ -84,7 +84,8 @@ public:
             return Taken::no; // without memory: later, perhaps
         }
         if (status == PublishStatus::closed) {
-            lose_pending(engine);
+            engine.lose(*pending_);
+            pending_.reset();
             return Taken::closed;
         }
         pending_.reset();
@@ -96,13 +97,8 @@ public:
         pending_.reset();
         return receipt;
     }
-    /// What is still waiting for room is lost: the reader has stopped.
-    void lose_pending(Engine& engine) noexcept {
-        if (pending_) {
-            engine.lose(*pending_);
-            pending_.reset();
-        }
-    }
+    /// What is still waiting for room, and waits no more: the reader has stopped.
+    std::optional<Event> take_pending() noexcept { return std::exchange(pending_, std::nullopt); }
 
     /// While it lives a processor of this bus waits for the reader's next messages: what finds no room goes to the
     /// spill list, or they would wait for each other.

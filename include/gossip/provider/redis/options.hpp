@@ -39,7 +39,8 @@ struct ConnectionEvent {
 };
 
 /// Called on the thread that serves the connection, which waits for it: be brief, and call nothing of the bus that
-/// waits for the server. What it throws is ignored.
+/// waits for the server. A shutdown that it asks for is one from inside: another call must finish it. What it publishes
+/// is refused as `full` where it would wait for the very connection that it is told of. What it throws is ignored.
 using ConnectionHook = std::function<void(const ConnectionEvent&)>;
 
 /// How streams are read; without meaning for RedisMode::pub_sub.

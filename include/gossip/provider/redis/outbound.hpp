@@ -41,7 +41,8 @@ inline constexpr std::string_view stream_field = "event";
 /// Encodes events on the threads that publish them, and gives them to the publisher.
 ///
 /// Threads: every member from any thread.
-/// Stalls:  `send` and `send_later` wait for room if they may, as long as the server is there; `close` ends that.
+/// Stalls:  `send` and `send_later` wait for room if they may, as long as the server is there; `close` ends that. They
+///          don't where the publisher's hook runs: that thread is the one that makes room.
 class Outbound final : public redis::PublisherListener {
 public:
     Outbound(const RedisOptions& options, LateReports& reports)
@@ -261,7 +262,7 @@ private:
     PublishStatus offer(redis::detail::Arguments arguments, std::uint64_t tag, bool waits) {
         using redis::OfferStatus;
         OfferStatus status = publisher_.offer(tag, arguments);
-        while (status == OfferStatus::full && waits && !closed()) {
+        while (status == OfferStatus::full && waits && !closed() && !publisher_.is_this_thread()) {
             status = publisher_.offer_wait(tag, arguments, std::chrono::steady_clock::now() + look_again);
         }
         switch (status) {

@@ -5,6 +5,7 @@
 #include <gossip/provider/redis/backoff.hpp>
 #include <gossip/provider/redis/connection.hpp>
 #include <gossip/provider/redis/connection_news.hpp>
+#include <gossip/provider/redis/io_thread.hpp>
 #include <gossip/provider/redis/options.hpp>
 #include <gossip/provider/redis/topics.hpp>
 #include <gossip/provider/redis/url.hpp>
@@ -19,7 +20,6 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <thread>
 
 namespace gossip::redis {
 
@@ -47,7 +47,7 @@ public:
           connection_(endpoint_, options_, "pub_sub", interrupt_),
           news_(options_.on_connection, "pub_sub"),
           backoff_(options_.backoff_first, options_.backoff_max) {
-        thread_ = std::thread{[this] { run(); }};
+        thread_.start([this] { run(); });
     }
     PubSub(const PubSub&) = delete;
     PubSub& operator=(const PubSub&) = delete;
@@ -116,7 +116,8 @@ public:
     }
 
     /// Ends the reader thread: within the time of a listener's call. Those who wait in subscribe get errors::closed.
-    /// Safe to call twice and from several threads; not from the listener.
+    /// Safe to call twice and from several threads; on the reader thread it asks for the end, and another call must
+    /// finish.
     void shutdown() noexcept {
         {
             const std::lock_guard lock(mutex_);
@@ -124,11 +125,10 @@ public:
             changed_.notify_all();
         }
         interrupt_.stop();
-        const std::lock_guard joining(join_mutex_);
-        if (thread_.joinable()) {
-            thread_.join();
-        }
+        thread_.join();
     }
+    /// Whether this is the reader thread, which nobody can wait for there.
+    [[nodiscard]] bool is_this_thread() const noexcept { return thread_.is_this(); }
 
     [[nodiscard]] PubSubStats stats() const {
         const std::lock_guard lock(mutex_);
@@ -373,8 +373,7 @@ private:
     bool restoring_ = false;
     bool had_topics_ = false;
 
-    std::mutex join_mutex_;
-    std::thread thread_;
+    detail::IoThread thread_;
 };
 
 } // namespace gossip::redis

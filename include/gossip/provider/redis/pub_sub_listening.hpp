@@ -15,6 +15,7 @@
 #include <chrono>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -60,8 +61,17 @@ public:
         }
         if (pub_sub != nullptr) {
             pub_sub->shutdown();
-            const std::lock_guard lock(mutex_);                              // of those who close at once, one
-            inbound_.lose_pending(*engine_.load(std::memory_order_acquire)); // [started] by whoever listened
+            if (pub_sub->is_this_thread()) {
+                return; // a hook has asked for it; what the reader has in hand is for the next who closes
+            }
+            std::optional<Event> left;
+            {
+                const std::lock_guard lock(mutex_); // of those who close at once, one
+                left = inbound_.take_pending();
+            }
+            if (left) {
+                engine_.load(std::memory_order_acquire)->lose(*left); // [started] by whoever listened
+            }
         }
     }
     bool drain(Deadline) override { return true; }

@@ -5,6 +5,7 @@
 #include <gossip/provider/redis/backoff.hpp>
 #include <gossip/provider/redis/connection.hpp>
 #include <gossip/provider/redis/connection_news.hpp>
+#include <gossip/provider/redis/io_thread.hpp>
 #include <gossip/provider/redis/options.hpp>
 #include <gossip/provider/redis/outbox.hpp>
 #include <gossip/provider/redis/pipe.hpp>
@@ -18,7 +19,6 @@
 #include <initializer_list>
 #include <mutex>
 #include <string_view>
-#include <thread>
 
 namespace gossip::redis {
 
@@ -48,9 +48,7 @@ public:
           connection_(endpoint_, options_, part, interrupt_),
           news_(options_.on_connection, part == "publisher" ? "publisher" : "settler"),
           backoff_(options_.backoff_first, options_.backoff_max) {
-        const std::lock_guard lock(mutex_);
-        thread_ = std::thread{[this] { run(); }};
-        thread_id_ = thread_.get_id();
+        thread_.start([this] { run(); });
     }
     Publisher(const Publisher&) = delete;
     Publisher& operator=(const Publisher&) = delete;
@@ -82,22 +80,18 @@ public:
     /// thread. Safe to call twice and from several threads; from the listener it closes the intake and asks the thread
     /// to end, and another call must finish.
     void shutdown(Deadline until) noexcept {
-        bool on_io_thread = false;
         {
             std::unique_lock lock(mutex_);
             closed_ = true;
             changed_.notify_all();
             wait_until(lock, until, [this] { return outbox_.empty(); });
-            on_io_thread = std::this_thread::get_id() == thread_id_;
         }
         interrupt_.stop();
-        if (!on_io_thread) {
-            const std::lock_guard joining(join_mutex_);
-            if (thread_.joinable()) {
-                thread_.join();
-            }
-        }
+        thread_.join();
     }
+
+    /// Whether this is the I/O thread, on which nothing of this may be waited for.
+    [[nodiscard]] bool is_this_thread() const noexcept { return thread_.is_this(); }
 
     [[nodiscard]] PublisherStats stats() const {
         const std::lock_guard lock(mutex_);
@@ -113,7 +107,7 @@ private:
 
     template <class Done>
     bool wait_until(std::unique_lock<std::mutex>& lock, Deadline until, Done done) {
-        if (done() || std::this_thread::get_id() == thread_id_ || until <= detail::SteadyClock::now()) {
+        if (done() || thread_.is_this() || until <= detail::SteadyClock::now()) {
             return done();
         }
         ++waiters_;
@@ -381,10 +375,9 @@ private:
     detail::Outbox& outbox_ = pipe_.outbox();
     PublisherStats counts_{};
     Deadline first_sent_{}; // the first of what is under way
-    std::thread::id thread_id_{};
-    bool up_ = false;     // commands may be written
-    bool closed_ = false; // no more are accepted
-    bool asleep_ = false; // the I/O thread is; a wake-up would end it
+    bool up_ = false;       // commands may be written
+    bool closed_ = false;   // no more are accepted
+    bool asleep_ = false;   // the I/O thread is; a wake-up would end it
 
     // The I/O thread's own.
     detail::Connection connection_;
@@ -396,8 +389,7 @@ private:
     int pongs_ = 0;
     bool holding_ = false;
 
-    std::mutex join_mutex_;
-    std::thread thread_;
+    detail::IoThread thread_;
 };
 
 } // namespace gossip::redis

@@ -7,6 +7,7 @@
 #include <gossip/core/raw_data.hpp>
 #include <gossip/dispatch/engine.hpp>
 #include <gossip/provider/provider.hpp>
+#include <gossip/provider/redis/hook_frame.hpp>
 #include <gossip/provider/redis/json_codec.hpp>
 #include <gossip/provider/redis/late_reports.hpp>
 #include <gossip/provider/redis/options.hpp>
@@ -78,10 +79,11 @@ public:
     explicit BasicRedisProvider(const RedisOptions& options)
         : streams_(options.mode == RedisMode::streams),
           timeout_(options.command_timeout),
-          outbound_(options, reports_),
-          listening_(detail::make_listening(options, &detail::codec_tag<DefaultCodec>, reports_)) {}
+          outbound_(hooks_.around(options), reports_),
+          listening_(detail::make_listening(hooks_.around(options), &detail::codec_tag<DefaultCodec>, reports_)) {}
 
     void start(detail::Engine& engine) noexcept {
+        hooks_.start(engine);
         outbound_.start(engine);
         if constexpr (std::is_same_v<DefaultCodec, JsonCodec>) { // what events made by hand often have
             list<std::string>();
@@ -180,6 +182,7 @@ private:
 
     const bool streams_;
     const std::chrono::nanoseconds timeout_;
+    const detail::HookFrame hooks_;
     detail::LateReports reports_;
     detail::Outbound outbound_;
     std::unique_ptr<detail::RedisListening> listening_;

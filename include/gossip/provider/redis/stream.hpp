@@ -1,17 +1,16 @@
 #pragma once
 
 #include <gossip/core/errors.hpp>
+#include <gossip/provider/redis/io_thread.hpp>
 #include <gossip/provider/redis/options.hpp>
 #include <gossip/provider/redis/stream_entry.hpp>
 #include <gossip/provider/redis/stream_loop.hpp>
 #include <gossip/provider/redis/stream_state.hpp>
 #include <gossip/provider/redis/url.hpp>
 
-#include <mutex>
 #include <span>
 #include <string>
 #include <string_view>
-#include <thread>
 #include <utility>
 
 namespace gossip::redis {
@@ -46,7 +45,7 @@ public:
         : options_(detail::checked(options)),
           endpoint_(parse_url(options_.url)),
           loop_(options_, endpoint_, listener, state_) {
-        thread_ = std::thread{[this] { loop_.run(); }};
+        thread_.start([this] { loop_.run(); });
     }
     StreamReader(const StreamReader&) = delete;
     StreamReader& operator=(const StreamReader&) = delete;
@@ -83,26 +82,27 @@ public:
     /// The listener has room again.
     void resume() noexcept { state_.resume(); }
 
-    /// No entry is handed to the listener after this returns true; settling goes on.
-    bool stop_reading(Deadline until) { return state_.stop_reading(until); }
+    /// No entry is handed to the listener after this returns true; settling goes on. On the reader thread it waits for
+    /// nothing.
+    bool stop_reading(Deadline until) { return state_.stop_reading(thread_.is_this() ? Deadline{} : until); }
 
     /// True as soon as the server has confirmed everything settled; what is held and not settled is not waited for.
     bool drain(Deadline until) { return state_.drain(until); }
 
     /// Stops reading, waits until what was settled is confirmed, up to the deadline, takes a consumer name of its own
     /// that has nothing pending out of the group, and ends the reader thread. Safe to call twice and from several
-    /// threads; not from the listener.
+    /// threads; on the reader thread it asks for the end, and another call must finish.
     void shutdown(Deadline until) noexcept {
         state_.close();
-        if (until > detail::SteadyClock::now() && state_.stop_reading(until) && state_.drain(until)) {
+        if (!thread_.is_this() && until > detail::SteadyClock::now() && state_.stop_reading(until) &&
+            state_.drain(until)) {
             state_.farewell(until);
         }
         state_.interrupt.stop();
-        const std::lock_guard joining(join_mutex_);
-        if (thread_.joinable()) {
-            thread_.join();
-        }
+        thread_.join();
     }
+    /// Whether this is the reader thread, which nobody can wait for there.
+    [[nodiscard]] bool is_this_thread() const noexcept { return thread_.is_this(); }
 
     /// This member's name in the group.
     [[nodiscard]] const std::string& consumer() const noexcept { return loop_.consumer(); }
@@ -113,8 +113,7 @@ private:
     const Endpoint endpoint_;
     detail::StreamState state_;
     detail::StreamLoop loop_;
-    std::mutex join_mutex_;
-    std::thread thread_;
+    detail::IoThread thread_;
 };
 
 } // namespace gossip::redis

@@ -21,6 +21,7 @@
 #include <limits>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -73,10 +74,14 @@ public:
             reader = reader_.get();
         }
         if (reader != nullptr) {
-            {
+            silent_.store(true, std::memory_order_relaxed); // relaxed: the lock tells when nobody is behind it any more
+            std::optional<Event> left;
+            if (!reader->is_this_thread()) {           // else a hook has asked for it, and the reader may hold the lock
                 const std::lock_guard taking(taking_); // the reader is not in the engine, and won't be again
-                silent_ = true;
-                inbound_.lose_pending(*engine_.load(std::memory_order_acquire)); // [started] by whoever listened
+                left = inbound_.take_pending();
+            }
+            if (left) {
+                engine_.load(std::memory_order_acquire)->lose(*left); // [started] by whoever listened
             }
             static_cast<void>(reader->stop_reading(std::chrono::steady_clock::now() + short_wait));
         }
@@ -101,7 +106,8 @@ public:
     bool entry(const redis::StreamEntry& entry) noexcept override {
         const std::lock_guard taking(taking_);
         bool taken = false;
-        return !silent_ && succeeds([&] { taken = handle(entry); }) && taken;
+        return !silent_.load(std::memory_order_relaxed) && // relaxed: the lock comes with it
+               succeeds([&] { taken = handle(entry); }) && taken;
     }
     std::size_t room() noexcept override {
         const Engine& engine = *engine_.load(std::memory_order_acquire); // [started] by whoever listened
@@ -197,8 +203,8 @@ private:
     Inbound inbound_; // with what stands below, under taking_
     WantedPatterns patterns_;
     std::atomic<Engine*> engine_{nullptr};
+    std::atomic<bool> silent_{false};
     std::mutex taking_;
-    bool silent_ = false;
     bool stalled_ = false;
     redis::EntryId stalled_id_{};
 

@@ -1,0 +1,59 @@
+// Connection hooks run as user code of their bus.
+#pragma once
+
+#include <gossip/dispatch/engine.hpp>
+#include <gossip/dispatch/seat.hpp>
+#include <gossip/provider/redis/options.hpp>
+
+#include <atomic>
+#include <memory>
+#include <utility>
+
+namespace gossip::detail {
+
+/// Marks the thread that runs a connection hook as inside of the bus, as one that runs a processor is: a shutdown that
+/// the hook asks for closes the intake and is finished by a call from outside, for it would wait for this very thread.
+///
+/// Threads: every member from any thread.
+class HookFrame {
+public:
+    /// The options, their hook in this frame.
+    [[nodiscard]] RedisOptions around(RedisOptions options) const {
+        if (options.on_connection) {
+            options.on_connection = [hook = std::move(options.on_connection),
+                                     home = home_](const ConnectionEvent& event) {
+                Engine* const engine = home->load(std::memory_order_acquire); // [started] the engine is whole
+                if (engine == nullptr) {
+                    hook(event);
+                } else {
+                    const Inside inside(*engine);
+                    hook(event);
+                }
+            };
+        }
+        return options;
+    }
+    void start(Engine& engine) const noexcept {
+        home_->store(&engine, std::memory_order_release); // [started] the engine is whole
+    }
+
+private:
+    // Edges: each name stands at both of its ends in the code
+    //   [started]  start's store(release) happens before an I/O thread's load(acquire): the engine is whole
+
+    class Inside {
+    public:
+        explicit Inside(Engine& engine) noexcept : seat_(engine.seats().sit_down()), frame_(&engine, seat_) {}
+        Inside(const Inside&) = delete;
+        Inside& operator=(const Inside&) = delete;
+        ~Inside() { SeatTable::stand_up(seat_); }
+
+    private:
+        Seat& seat_;
+        const FrameScope frame_;
+    };
+
+    const std::shared_ptr<std::atomic<Engine*>> home_ = std::make_shared<std::atomic<Engine*>>(nullptr);
+};
+
+} // namespace gossip::detail
