@@ -260,6 +260,33 @@ TEST_CASE("what can't be moved is buried, and holds nothing up", "[delayed]") {
     CHECK(graves.find("WRONGTYPE") != std::string::npos);
 }
 
+TEST_CASE("what this process may not move is left for who may, and holds nothing up, however much it is", "[delayed]") {
+    GOSSIP_NEEDS_REDIS()
+    const RedisServer server;
+    constexpr int count = 300; // more than are moved at once
+    {
+        RedisBus other{streams(server)};
+        for (int i = 0; i < count; ++i) {
+            other.publish_after(1h, ordered, {"o", i});
+        }
+        CHECK(other.shutdown(10s).sent == count);
+    }
+    make_due(server);
+    REQUIRE(server.command({"ACL", "SETUSER", "me", "on", ">pass", "+@all", "&*", "~p:gossip.*", "~p:shop.counted"}) ==
+            "OK");
+    RedisOptions options = streams(server);
+    options.url = "redis://me:pass@127.0.0.1:" + std::to_string(server.port());
+    RedisBus shop{options};
+    shop.publish_after(1ms, counted, 1);
+    CHECK(eventually([&] { return written(server) == 1; }));
+    CHECK(kept(server) == count);
+    CHECK(server.command({"EXISTS", "p:gossip.dead_letters"}) == "0");
+
+    REQUIRE(server.command({"ACL", "SETUSER", "me", "~p:shop.ordered"}) == "OK");
+    CHECK(eventually([&] { return server.number({"XLEN", "p:shop.ordered"}) == count; }));
+    CHECK(kept(server) == 0);
+}
+
 TEST_CASE("a pattern hears what was published later on a name that is new", "[delayed]") {
     GOSSIP_NEEDS_REDIS()
     const RedisServer server;

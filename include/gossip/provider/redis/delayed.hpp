@@ -9,6 +9,7 @@
 #include <gossip/provider/redis/backoff.hpp>
 #include <gossip/provider/redis/connection.hpp>
 #include <gossip/provider/redis/connection_news.hpp>
+#include <gossip/provider/redis/io_thread.hpp>
 #include <gossip/provider/redis/options.hpp>
 #include <gossip/provider/redis/server_error.hpp>
 #include <gossip/provider/redis/stream_entry.hpp>
@@ -22,7 +23,6 @@
 #include <queue>
 #include <string>
 #include <string_view>
-#include <thread>
 #include <vector>
 
 namespace gossip::redis {
@@ -52,10 +52,12 @@ namespace detail {
     return due_ns / 1'000'000 + (due_ns % 1'000'000 > 0 ? 1 : 0);
 }
 
-/// KEYS: the set, the registry of streams, the dead-letter stream. ARGV: how many to move at most, the entry's field.
-/// Answers with the milliseconds until the next is due (-1: none), how many were moved, and why not all that are due.
-/// What is no member of ours, and what is for a key that is no stream, goes to the dead-letter stream; what this user
-/// may not write, or the server can't take for now, is left.
+/// KEYS: the set, the registry of streams, the dead-letter stream. ARGV: how many to move at most, the entry's field,
+/// after how many milliseconds to look again at what could not be moved. Answers with the milliseconds until the next
+/// is due (-1: none), how many of those that were due are so no more, and why not all of them were moved. What is no
+/// member of ours, and what is for a key that is no stream, goes to the dead-letter stream. What this user may not
+/// write is put off, so that it stands in nobody's way; what the server can't take for now, or put off, is left. The
+/// keys of streams are the members' own, which the server's cluster mode would not allow.
 inline constexpr std::string_view move_delayed = R"(
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -84,6 +86,8 @@ while moved + left < most do
   end
   if gone then
     redis.call('ZREM', KEYS[1], member)
+    moved = moved + 1
+  elseif type(redis.pcall('ZADD', KEYS[1], 'XX', string.format('%.0f', now + ARGV[3]), member)) ~= 'table' then
     moved = moved + 1
   else
     left = left + 1
@@ -116,7 +120,7 @@ public:
           connection_(endpoint_, options_, "delayed", interrupt_),
           news_(options_.on_connection, "delayed"),
           backoff_(options_.backoff_first, options_.backoff_max) {
-        thread_ = std::thread{[this] { run(); }};
+        thread_.start([this] { run(); });
     }
     DelayedMover(const DelayedMover&) = delete;
     DelayedMover& operator=(const DelayedMover&) = delete;
@@ -131,12 +135,10 @@ public:
         }
     }
 
-    /// Ends the thread. Not for two threads at once.
+    /// Ends the thread; from its hook it asks for the end, and another call must finish.
     void stop() noexcept {
         interrupt_.stop();
-        if (thread_.joinable()) {
-            thread_.join();
-        }
+        thread_.join();
     }
 
 private:
@@ -190,8 +192,10 @@ private:
     Result move(Deadline& next) {
         const bool is_own = take_expected(detail::SteadyClock::now());
         const detail::Number count{most};
-        if (Result asked = connection_.ask({"EVAL", detail::move_delayed, "3", set_, registry_, graves_, count, field_},
-                                           detail::SteadyClock::now() + options_.command_timeout);
+        const detail::Number pause{std::int64_t{options_.stream.refresh.count()}};
+        if (Result asked =
+                connection_.ask({"EVAL", detail::move_delayed, "3", set_, registry_, graves_, count, field_, pause},
+                                detail::SteadyClock::now() + options_.command_timeout);
             !asked) {
             return asked;
         }
@@ -247,7 +251,7 @@ private:
     detail::Connection connection_;
     detail::ConnectionNews news_;
     detail::Backoff backoff_;
-    std::thread thread_;
+    detail::IoThread thread_;
 };
 
 } // namespace gossip::redis
