@@ -571,6 +571,58 @@ TEST_CASE("trimming cuts what every group has settled, and nothing else", "[stre
     CHECK(eventually([&] { return server.number({"XLEN", "s"}) <= 5; }));
 }
 
+TEST_CASE("where the server does not say what is pending nothing is cut, and a refused cut is told of", "[stream]") {
+    GOSSIP_NEEDS_REDIS();
+    const RedisServer server{{"--stream-node-max-entries", "5"}};
+    add(server, "s", 0, 100);
+    server.command({"XGROUP", "CREATE", "s", "h", "0"});
+    server.command({"XREADGROUP", "GROUP", "h", "c", "COUNT", "100", "STREAMS", "s", ">"});
+    const std::string forbidden = GENERATE("xpending", "xtrim");
+    REQUIRE(server.command({"ACL", "SETUSER", "me", "on", ">pass", "~*", "+@all", "-" + forbidden}) == "OK");
+    News news;
+    Ear ear;
+    auto options = group(server);
+    options.url = "redis://me:pass@127.0.0.1:" + std::to_string(server.port());
+    options.on_connection = news.hook();
+    options.stream.trim = gossip::StreamTrim::handled;
+    StreamReader reader{options, ear};
+    ear.ack_for(reader);
+    REQUIRE(reader.subscribe(Names{"s"}, in(20s)));
+    REQUIRE(eventually([&] { return ear.count() == 100; }));
+    if (forbidden == "xpending") {
+        const long looks = calls(server, "xinfo|groups");
+        REQUIRE(eventually([&] { return calls(server, "xinfo|groups") > looks + 5; }));
+    } else {
+        server.command({"XGROUP", "DESTROY", "s", "h"});
+    }
+    CHECK(eventually([&] { return news.count(News::Kind::refused) == 1; }));
+    CHECK(server.command({"XLEN", "s"}) == "100");
+}
+
+TEST_CASE("a listener that has no room for long does not make the reader look the oftener afterwards", "[stream]") {
+    GOSSIP_NEEDS_REDIS();
+    const RedisServer server;
+    Ear ear;
+    auto options = group(server);
+    options.stream.min_idle = 1min;
+    options.stream.claim_interval = 20ms;
+    StreamReader reader{options, ear};
+    ear.ack_for(reader);
+    REQUIRE(reader.subscribe(Names{"s"}, in(20s)));
+    ear.set_full(true);
+    add(server, "s", 0, 1);
+    REQUIRE(eventually([&] { return ear.refused() > 100; })); // about a second
+    const auto begin = std::chrono::steady_clock::now();
+    const long before = calls(server, "xpending");
+    ear.set_full(false);
+    REQUIRE(eventually([&] { return ear.count() == 1; }));
+    REQUIRE(reader.drain(in(20s)));
+    REQUIRE(eventually([&] { return calls(server, "xpending") > before; }));
+    const long looks = calls(server, "xpending") - before;
+    const auto time = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begin);
+    CHECK(looks <= 2 + time / 15ms);
+}
+
 TEST_CASE("consumers that are idle are removed, unless something is pending for them", "[stream]") {
     GOSSIP_NEEDS_REDIS();
     const RedisServer server;

@@ -166,9 +166,10 @@ public:
     }
 
     /// Cuts off what every group of the stream has read and settled, and what is older than `keep`. Approximate: more
-    /// may stay, nothing else goes. A group made meanwhile from the beginning begins behind the cut.
-    Result trim(std::string_view stream) {
-        if (Result asked = ask({"XINFO", "GROUPS", stream}); !asked) {
+    /// may stay, nothing else goes. A group made meanwhile from the beginning begins behind the cut. Where the server
+    /// does not say what is pending nothing is cut; `refusal` has its reason. Before 6.2 it knows no such cut.
+    Result trim(std::string_view stream, std::optional<Error>& refusal) {
+        if (Result asked = ask({"XINFO", "GROUPS", stream}); !asked || is_refused(refusal)) {
             return asked;
         }
         struct Group {
@@ -200,7 +201,7 @@ public:
         for (const Group& group : groups) {
             cut = is_before(group.first_kept, cut) ? group.first_kept : cut;
             if (group.has_pending) {
-                if (Result asked = ask({"XPENDING", stream, group.name}); !asked) {
+                if (Result asked = ask({"XPENDING", stream, group.name}); !asked || is_refused(refusal)) {
                     return asked;
                 }
                 ReplyCursor summary{reply()};
@@ -211,7 +212,7 @@ public:
             }
         }
         if (options_.stream.keep.count() != 0) {
-            if (Result asked = ask({"TIME"}); !asked) {
+            if (Result asked = ask({"TIME"}); !asked || is_refused(refusal)) {
                 return asked;
             }
             ReplyCursor time{reply()};
@@ -220,7 +221,11 @@ public:
             const EntryId young{static_cast<std::uint64_t>(oldest), 0, 0};
             cut = is_before(young, cut) ? young : cut;
         }
-        return ask({"XTRIM", stream, "MINID", "~", IdText{cut}});
+        Result cut_off = ask({"XTRIM", stream, "MINID", "~", IdText{cut}});
+        if (cut_off) {
+            static_cast<void>(is_refused(refusal));
+        }
+        return cut_off;
     }
 
     /// Removes the group's consumers that have been idle for consumer_idle and have nothing pending.
@@ -285,6 +290,14 @@ private:
 
     [[nodiscard]] Deadline until() const noexcept { return SteadyClock::now() + options_.command_timeout; }
     Result ask(std::initializer_list<std::string_view> arguments) { return connection_.ask(arguments, until()); }
+
+    /// Whether the answer is an error of the server's.
+    bool is_refused(std::optional<Error>& refusal) {
+        if (reply().failed()) {
+            refusal = server_error(reply().line());
+        }
+        return refusal.has_value();
+    }
 
     struct Range {
         std::string_view from;

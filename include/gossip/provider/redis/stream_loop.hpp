@@ -69,6 +69,7 @@ private:
             return made;
         }
         scans_.clear();
+        has_looks_ = false;
         for (std::uint32_t i = 0; i < streams_.size(); ++i) {
             if (streams_[i].is_active) {
                 scans_.push_back({i, {0, 0, i}, true});
@@ -188,15 +189,22 @@ private:
         }
         if (may_read_ && now >= claim_at_) {
             claim_at_ = later(now, claim_interval());
-            for (std::uint32_t i = 0; i < streams_.size(); ++i) {
+            for (std::uint32_t i = 0; i < streams_.size() && !has_looks_; ++i) {
                 if (streams_[i].is_active) {
                     scans_.push_back({i, {0, 0, i}, false});
                 }
             }
+            has_looks_ = !scans_.empty(); // those that wait for room are enough
         }
-        if (may_read_ && !scans_.empty() && batch_.empty() && room() != 0) {
-            until_ = now; // the next page at once
-            return scan();
+        if (may_read_ && !scans_.empty() && batch_.empty()) {
+            if (room() != 0) {
+                until_ = now; // the next page at once
+                pause_ = std::chrono::milliseconds{1};
+                Result scanned = scan();
+                has_looks_ &= !scans_.empty();
+                return scanned;
+            }
+            stall(now);
         }
         if (now >= upkeep_at_) {
             upkeep_at_ = later(now, claim_interval());
@@ -282,7 +290,7 @@ private:
     Result sleep(Deadline now) {
         until_ = std::min({until_, settler_.due(), upkeep_at_});
         if (may_read_) {
-            until_ = std::min(until_, scans_.empty() ? claim_at_ : now + pause_);
+            until_ = std::min(until_, scans_.empty() || !batch_.empty() ? claim_at_ : now + pause_);
         }
         if (state_.wants_refresh()) {
             until_ = std::min(until_, refresh_at_);
@@ -366,6 +374,7 @@ private:
     std::uint64_t entries_ = 0;
     std::uint64_t taken_claims_ = 0;
     bool may_read_ = true;
+    bool has_looks_ = false; // for what others left: they are under way
     bool read_out_ = false;
     bool unblocks_ = false; // the read that is out has to end
     bool done_ = false;

@@ -165,15 +165,20 @@ protected:
     }
 
     Result keep_up() {
+        std::optional<Error> refusal;
         Result result = finish();
         for (const Stream& stream : streams_) {
             if (result && stream.is_active) {
                 result = keeper_.remove_idle(stream.name);
                 if (result && options_.stream.trim == StreamTrim::handled) {
-                    result = keeper_.trim(stream.name);
+                    result = keeper_.trim(stream.name, refusal);
                 }
             }
         }
+        if (refusal && !trim_refused_) {
+            news_.refused(*refusal); // once, not at each round
+        }
+        trim_refused_ = refusal.has_value();
         return result;
     }
 
@@ -350,6 +355,7 @@ protected:
     StreamBatch batch_;
     std::vector<StreamKeeper::Pending> claimed_; // of the batch
     Deadline bury_at_{};
+    bool trim_refused_ = false;
     bool is_new_ = false; // the set of streams: a read that is out does not see it
 };
 
