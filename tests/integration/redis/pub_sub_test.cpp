@@ -352,6 +352,24 @@ TEST_CASE("a channel that the user may not hear is refused alone", "[pub_sub]") 
     CHECK(subscribe(bus, {"secret"}));
 }
 
+TEST_CASE("a channel that is refused after an outage is told of, after each of them", "[pub_sub]") {
+    GOSSIP_NEEDS_REDIS();
+    const RedisServer server;
+    REQUIRE(server.command({"ACL", "SETUSER", "me", "on", ">pass", "resetchannels", "&a", "&b", "+@all"}) == "OK");
+    News news;
+    Ear ear;
+    auto options = quick("redis://me:pass@127.0.0.1:" + std::to_string(server.port()));
+    options.on_connection = news.hook();
+    PubSub bus{options, ear};
+    REQUIRE(subscribe(bus, {"a", "b"}));
+    server.command({"ACL", "SETUSER", "me", "resetchannels", "&a"}); // cuts it off
+    REQUIRE(eventually([&] { return news.count(News::Kind::restored) == 1; }));
+    REQUIRE(server.cut("pub_sub") == 1);
+    REQUIRE(eventually([&] { return news.count(News::Kind::restored) == 2; }));
+    CHECK(news.line() == "lost refused gap restored lost refused gap restored");
+    CHECK(server.command({"PUBLISH", "a", "1"}) == "1");
+}
+
 TEST_CASE("a silent server is asked, and given up if it does not answer", "[pub_sub]") {
     GOSSIP_NEEDS_REDIS();
     RedisServer server;

@@ -443,6 +443,24 @@ TEST_CASE("a wrong password is a FatalError, and never shown", "[publisher]") {
     CHECK(std::string{error.what()}.find("hunter2") == std::string::npos);
 }
 
+TEST_CASE("a password that the server repeats in its refusal is not shown", "[publisher]") {
+    GOSSIP_NEEDS_REDIS();
+    const RedisServer server{
+        {"--rename-command", "HELLO", "", "--rename-command", "AUTH", "LOGIN", "--requirepass", "right"}};
+    const std::string login = GENERATE(":hunter2@", "nobody:hunter2@");
+    News news;
+    Ends ends;
+    auto options = quick("redis://" + login + "127.0.0.1:" + std::to_string(server.port()));
+    options.on_connection = news.hook();
+    Publisher publisher{options, ends};
+
+    REQUIRE(eventually([&] { return news.count(News::Kind::lost) == 1; }));
+    const std::string text{news.all().front().error->what()};
+    CAPTURE(text);
+    CHECK(text.find("AUTH") != std::string::npos);
+    CHECK(text.find("hunter2") == std::string::npos);
+}
+
 TEST_CASE("a server older than HELLO is greeted the old way", "[publisher]") {
     GOSSIP_NEEDS_REDIS();
     const RedisServer server{{"--rename-command", "HELLO", "", "--requirepass", "right"}};

@@ -233,8 +233,18 @@ private:
         if (refusal.empty()) {
             return {};
         }
-        const std::string text = place() + " refuses the connection: " + refusal;
+        const std::string text = place() + " refuses the connection: " + without_password(refusal);
         return is_passing(refusal) ? Result{RetryableError{text}} : Result{FatalError{text}};
+    }
+
+    /// A server that does not know a command repeats what it was given.
+    [[nodiscard]] std::string without_password(std::string text) const {
+        constexpr std::string_view hidden = "***";
+        for (std::size_t at = 0; !to_.password.empty() && (at = text.find(to_.password, at)) != std::string::npos;) {
+            text.replace(at, to_.password.size(), hidden);
+            at += hidden.size();
+        }
+        return text;
     }
 
     const Endpoint& to_;

@@ -20,6 +20,7 @@ public:
     void lost(const Error& error) {
         if (!lost_at_) {
             lost_at_ = SteadyClock::now();
+            refused_ = false;
             tell({ConnectionEvent::Kind::lost, connection_, error, {}});
         }
     }

@@ -21,12 +21,13 @@ public:
             engine.report(error, event, {}, {}, false);
             return;
         }
-        if (waiting_->fetch_add(1, std::memory_order_relaxed) >= most) { // relaxed: a bound that need not be sharp
-            waiting_->fetch_sub(1, std::memory_order_relaxed);           // relaxed: as above
-            untold_.fetch_add(1, std::memory_order_relaxed);             // relaxed: a count
-            return;
+        Place place(waiting_);
+        const bool told = place.number() < most && succeeds([&] {
+                              engine.enqueue(std::make_unique<ReportTask>(error, std::move(event), std::move(place)));
+                          });
+        if (!told) {
+            untold_.fetch_add(1, std::memory_order_relaxed); // relaxed: a count
         }
-        succeeds([&] { engine.enqueue(std::make_unique<ReportTask>(error, std::move(event), waiting_)); });
     }
     [[nodiscard]] std::uint64_t untold() const noexcept {
         return untold_.load(std::memory_order_relaxed); // relaxed: a count
@@ -36,11 +37,30 @@ private:
     static constexpr std::uint32_t most = 1024;
     using Count = std::shared_ptr<std::atomic<std::uint32_t>>;
 
+    /// One of those that may wait.
+    class Place {
+    public:
+        explicit Place(Count count) noexcept
+            : count_(std::move(count)),
+              number_(count_->fetch_add(1, std::memory_order_relaxed)) {} // relaxed: a bound that need not be sharp
+        Place(Place&& other) noexcept = default;
+        Place& operator=(Place&&) = delete;
+        ~Place() {
+            if (count_ != nullptr) {
+                count_->fetch_sub(1, std::memory_order_relaxed); // relaxed: as above
+            }
+        }
+        [[nodiscard]] std::uint32_t number() const noexcept { return number_; }
+
+    private:
+        Count count_;
+        std::uint32_t number_;
+    };
+
     class ReportTask final : public Task {
     public:
-        ReportTask(const Error& error, Event event, Count count) noexcept
-            : error_(error), event_(std::move(event)), count_(std::move(count)) {}
-        ~ReportTask() override { count_->fetch_sub(1, std::memory_order_relaxed); } // relaxed: as above
+        ReportTask(const Error& error, Event event, Place place) noexcept
+            : error_(error), event_(std::move(event)), place_(std::move(place)) {}
         void run(Engine& engine, Seat&) noexcept override { engine.report(error_, event_, {}, {}, false); }
         void give_up(Engine& engine, Seat&) noexcept override { engine.report(error_, event_, {}, {}, false); }
         [[nodiscard]] Waiting waits() const noexcept override { return Waiting::nothing; }
@@ -48,7 +68,7 @@ private:
     private:
         Error error_;
         Event event_;
-        Count count_;
+        Place place_;
     };
 
     Count waiting_ = std::make_shared<std::atomic<std::uint32_t>>(0);
