@@ -284,6 +284,33 @@ TEST_CASE("what a slow consumer holds is renewed, and nobody else gets it", "[st
     CHECK(pending(server, "s") == 0);
 }
 
+TEST_CASE("a server that stands still for longer than min_idle takes nothing from who holds it", "[stream]") {
+    GOSSIP_NEEDS_REDIS();
+    RedisServer server;
+    Ear slow;
+    auto options = group(server);
+    options.stream.claim_interval = 1h;
+    StreamReader reader{options, slow};
+    REQUIRE(reader.subscribe(Names{"s"}, in(20s)));
+    add(server, "s", 0, 2);
+    REQUIRE(eventually([&] { return slow.count() == 2; }));
+    for (int round = 0; round < 5; ++round) {
+        server.freeze(); // with a renewal under way: the next one is late
+        const auto until = std::chrono::steady_clock::now() + options.stream.min_idle * 3;
+        CHECK(eventually([&] { return std::chrono::steady_clock::now() > until; }));
+        server.thaw();
+        const long renewals = calls(server, "xclaim");
+        REQUIRE(eventually([&] { return calls(server, "xclaim") > renewals + 6; }));
+        CHECK(reader.stats().held == 2);
+    }
+    for (const auto& heard : slow.heard()) {
+        reader.ack(heard.id);
+    }
+    CHECK(reader.drain(in(20s)));
+    CHECK(pending(server, "s") == 0);
+    CHECK(slow.count() == 2);
+}
+
 TEST_CASE("what is left is delivered again after min_idle", "[stream]") {
     GOSSIP_NEEDS_REDIS();
     const RedisServer server;

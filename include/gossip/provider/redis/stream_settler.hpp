@@ -35,7 +35,7 @@ public:
                   NameOf name_of)
         : options_(options), consumer_(consumer), connection_(connection), owner_(owner), name_of_(name_of) {}
 
-    void hold(const EntryId& id, std::int64_t deliveries, Deadline now) { held_[id] = {deliveries, now}; }
+    void hold(const EntryId& id, std::int64_t deliveries, Deadline now) { held_[id] = {deliveries, deliveries, now}; }
     [[nodiscard]] bool holds(const EntryId& id) const { return held_.contains(id); }
     [[nodiscard]] std::size_t held() const noexcept { return held_.size(); }
     [[nodiscard]] std::size_t unconfirmed() const noexcept { return acks_.size() + in_flight_; }
@@ -52,7 +52,7 @@ public:
     }
     [[nodiscard]] std::int64_t deliveries_of(const EntryId& id) const {
         const auto at = held_.find(id);
-        return at == held_.end() ? 0 : at->second.deliveries;
+        return at == held_.end() ? 0 : at->second.attempts;
     }
 
     void ack(const EntryId& id) {
@@ -61,17 +61,17 @@ public:
     }
     void forget(const EntryId& id) { held_.erase(id); }
 
-    /// Raises the server's count of deliveries. What was not renewed in time may be another's by now, and is left.
+    /// Raises the server's count of deliveries. What was not renewed in time may be another's by now: its count is
+    /// raised when the next renewal has found that it is not.
     void tried(const EntryId& id, std::int64_t attempts, Deadline now) {
         const auto at = held_.find(id);
-        if (at == held_.end() || at->second.deliveries >= attempts ||
-            now - at->second.renewed >= options_.stream.min_idle) {
+        if (at == held_.end() || at->second.attempts >= attempts) {
             return;
         }
-        at->second.deliveries = attempts;
-        const Number count{std::min<std::int64_t>(attempts, std::max(options_.stream.max_deliveries - 1, 1))};
-        tell({"XCLAIM", name_of_(owner_, id.stream), options_.group, consumer_, "0", IdText{id}, "RETRYCOUNT", count,
-              "JUSTID"});
+        at->second.attempts = attempts;
+        if (now - at->second.renewed < options_.stream.min_idle) {
+            raise(id, at->second);
+        }
     }
 
     /// What was never taken: whoever looks next may claim it, without waiting for min_idle.
@@ -160,13 +160,14 @@ public:
     }
 
 private:
-    enum class What : std::uint8_t { ack, renewal, nothing };
+    enum class What : std::uint8_t { ack, renewal, owner, nothing };
     struct Asked {
         What what;
         std::vector<EntryId> ids;
     };
     struct Held {
-        std::int64_t deliveries;
+        std::int64_t deliveries; // that the server was told of
+        std::int64_t attempts;   // that it is to be told of
         Deadline renewed;
     };
     static constexpr std::size_t most_ids = 512;
@@ -217,6 +218,15 @@ private:
         acks_.clear();
     }
 
+    /// Renews the claim as well.
+    void raise(const EntryId& id, Held& held) {
+        held.deliveries = held.attempts;
+        const Number count{std::min<std::int64_t>(held.attempts, std::max(options_.stream.max_deliveries - 1, 1))};
+        connection_.queue({"XCLAIM", name_of_(owner_, id.stream), options_.group, consumer_, "0", IdText{id},
+                           "RETRYCOUNT", count, "JUSTID"});
+        note({What::renewal, {id}});
+    }
+
     /// What was renewed in time nobody can have claimed. What is late may be another's by now and is asked for as by
     /// any claimer: whoever renewed it keeps it.
     void renew(Deadline now) {
@@ -259,11 +269,14 @@ private:
             } // else they stay pending, and are delivered again to somebody who may acknowledge them
         } else if (asked.what == What::renewal && !reply.failed()) {
             renewed(asked.ids);
+        } else if (asked.what == What::owner && !reply.failed()) {
+            owned(asked.ids.front());
         }
         return {};
     }
 
-    /// What the server did not name is no longer ours: claimed by another, acknowledged, or deleted.
+    /// What the server did not name was claimed by another, acknowledged or deleted; or it is ours, and the server had
+    /// done an earlier renewal whose answer was late or lost: that is asked.
     void renewed(const std::vector<EntryId>& ids) {
         const auto now = SteadyClock::now();
         ReplyCursor at{connection_.reply()};
@@ -275,13 +288,36 @@ private:
                 ours = parse_id(at.text(), id.stream);
             }
             if (const auto held = held_.find(id); held != held_.end()) {
-                if (is_ours) {
-                    held->second.renewed = now;
-                } else {
-                    held_.erase(held);
+                if (!is_ours) {
+                    const IdText text{id};
+                    connection_.queue({"XPENDING", name_of_(owner_, id.stream), options_.group, text, text, "1"});
+                    note({What::owner, {id}});
+                    continue;
+                }
+                held->second.renewed = now;
+                if (held->second.attempts > held->second.deliveries) {
+                    raise(id, held->second);
                 }
             }
         }
+    }
+
+    void owned(const EntryId& id) {
+        const auto held = held_.find(id);
+        if (held == held_.end()) {
+            return;
+        }
+        ReplyCursor at{connection_.reply()};
+        if (at.array() != 1 || at.array() != 4) {
+            held_.erase(held);
+            return;
+        }
+        at.skip(); // its id
+        if (at.text() != consumer_) {
+            held_.erase(held);
+            return;
+        }
+        held->second.renewed = SteadyClock::now() - std::chrono::milliseconds{at.integer()};
     }
 
     const RedisOptions& options_;
