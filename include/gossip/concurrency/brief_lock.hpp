@@ -11,7 +11,7 @@ namespace gossip::detail {
 // Edges: each name stands at both of its ends in the code
 //   [handed]  unlock's store(release)  happens before  the next lock's exchange(acquire)
 
-/// A lock for a few dozen instructions: no user code and no system call under it.
+/// A lock for a few dozen instructions: no user code under it, and no system call but that of a rare allocation.
 ///
 /// Threads: as a mutex; not recursive, not fair.
 /// Cost:    one read-modify-write for lock and unlock together, where a mutex has two.

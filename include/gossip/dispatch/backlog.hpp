@@ -1,5 +1,6 @@
 #pragma once
 
+#include <gossip/concurrency/brief_lock.hpp>
 #include <gossip/core/event.hpp>
 #include <gossip/core/event_access.hpp>
 #include <gossip/dispatch/backlog_lane.hpp>
@@ -26,11 +27,11 @@ namespace gossip::detail {
 /// ring), those whose key has come free (`ready`), and those that processors published into a full buffer (`spilled`).
 /// A key is held from the acceptance of its first event until the last one has let it go.
 ///
-/// Threads: every member from any thread; one mutex. No user code runs under it: the data of keyed events is boxed
+/// Threads: every member from any thread; one brief lock. No user code runs under it: the data of keyed events is boxed
 ///          before.
 /// Order:   `ready` hands out by ticket, so that events take their turn among those that did not wait.
-/// Cost:    an event whose key is free: one hash lookup and one node. Only users of keys, and of full buffers, come
-///          here.
+/// Cost:    an event whose key is free: two hash lookups; a node is allocated only while more keys are held than before.
+///          Only users of keys, and of full buffers, come here.
 class Backlog {
 public:
     using Ticket = EventRing::Ticket;
@@ -41,14 +42,14 @@ public:
     /// Accepts a keyed event into `ring`: in line if its key is free, parked behind the others of its key if not.
     /// Moves from `event` only if accepted. May throw std::bad_alloc; nothing has changed then.
     [[nodiscard]] Refusal accept(std::size_t lane, EventRing& ring, Event& event) {
-        const std::lock_guard lock(mutex_);
+        const std::lock_guard lock(lock_);
         prepare(lane, ring);
         const auto [key, fresh] = hold(event);
         Ticket ticket = 0;
         const Refusal refusal = ring.reserve(ticket);
         if (refusal != Refusal::none) {
             if (fresh) {
-                keys_.erase(key);
+                let_go(key);
             }
             return refusal;
         }
@@ -70,11 +71,13 @@ public:
 
     /// Accepts an event that has found `ring` full, beyond the buffer. False if intake is closed.
     [[nodiscard]] bool spill(std::size_t lane, EventRing& ring, Event& event) {
-        const std::lock_guard lock(mutex_);
+        auto node = std::make_unique<Spilled>(lane, 0, 0);
+        const std::lock_guard lock(lock_);
         if (ring.closed()) {
             return false;
         }
-        auto node = std::make_unique<Spilled>(lane, ring.tail(), ++spills_);
+        node->before = ring.tail();
+        node->order = ++spills_;
         bool waits = false;
         if (event.has_key()) {
             const auto [key, fresh] = hold(event);
@@ -95,19 +98,19 @@ public:
     }
 
     /// Returns when each spill that has seen the intake open has been counted.
-    void await_spills() noexcept { const std::lock_guard lock(mutex_); }
+    void await_spills() noexcept { const std::lock_guard lock(lock_); }
 
     /// The key of an event that has let it go passes to the next event of that key, if there is one. Returns the lane
     /// in which that is ready now, or a negative number.
     [[nodiscard]] int pass_on(const Event& event, const std::array<EventRing*, priority_count>& rings) noexcept {
-        const std::lock_guard lock(mutex_);
+        const std::lock_guard lock(lock_);
         const auto key = keys_.find(KeyView{event.key(), event.key_hash()});
         if (key == keys_.end()) {
             return -1;
         }
         const Link next = key->second.first;
         if (next == 0) {
-            keys_.erase(key);
+            let_go(key);
             return -1;
         }
         key->second.first = after(next);
@@ -132,7 +135,7 @@ public:
     }
     /// Takes the first ready event of a lane if its ticket is below `limit`.
     [[nodiscard]] bool take_ready(std::size_t lane, EventRing& ring, Ticket limit, TakenEvent& into) noexcept {
-        const std::lock_guard lock(mutex_);
+        const std::lock_guard lock(lock_);
         Lane& here = lanes_[lane];
         if (here.ready.empty() || here.ready.front() >= limit) {
             return false;
@@ -160,7 +163,7 @@ public:
     [[nodiscard]] bool take_spilled(std::size_t lane, EventRing& ring, TakenEvent& into) noexcept {
         std::unique_ptr<Spilled> node;
         {
-            const std::lock_guard lock(mutex_);
+            const std::lock_guard lock(lock_);
             Lane& here = lanes_[lane];
             if (here.first_spilled == nullptr) {
                 return false;
@@ -180,13 +183,13 @@ public:
 
     /// The ticket of the event that take_oldest would take, or `none`.
     [[nodiscard]] Ticket oldest(std::size_t lane) noexcept {
-        const std::lock_guard lock(mutex_);
+        const std::lock_guard lock(lock_);
         const Lane& here = lanes_[lane];
         return here.oldest == Lane::no_slot ? none : here.slots[here.oldest].ticket;
     }
     /// Takes the oldest event that waits for its key, or has just got it, if it is older than `limit`.
     [[nodiscard]] Oldest take_oldest(std::size_t lane, EventRing& ring, Ticket limit, TakenEvent& into) noexcept {
-        const std::lock_guard lock(mutex_);
+        const std::lock_guard lock(lock_);
         Lane& here = lanes_[lane];
         const std::uint32_t index = here.oldest;
         if (index == Lane::no_slot || here.slots[index].ticket >= limit) {
@@ -211,7 +214,7 @@ public:
     /// Takes any event that waits for its key, spilled or not; for giving up everything that waits.
     [[nodiscard]] bool take_parked(const std::array<EventRing*, priority_count>& rings, TakenEvent& into) noexcept {
         std::unique_ptr<Spilled> node;
-        const std::lock_guard lock(mutex_);
+        const std::lock_guard lock(lock_);
         for (auto& [name, key] : keys_) {
             const Link link = key.first;
             if (link == 0) {
@@ -285,6 +288,7 @@ private:
         if (here.slots.empty()) {
             here.ready.reserve(ring.capacity());
             here.slots.resize(ring.capacity());
+            spare_.reserve(most_spare);
         }
     }
     std::pair<Keys::iterator, bool> hold(const Event& event) {
@@ -292,7 +296,23 @@ private:
         if (found != keys_.end()) {
             return {found, false};
         }
-        return keys_.emplace(KeyName{std::string(event.key()), event.key_hash()}, Key{});
+        if (spare_.empty()) {
+            return keys_.emplace(KeyName{std::string(event.key()), event.key_hash()}, Key{});
+        }
+        Keys::node_type node = std::move(spare_.back());
+        spare_.pop_back();
+        node.key().text.assign(event.key());
+        node.key().hash = event.key_hash();
+        node.mapped() = Key{};
+        return {keys_.insert(std::move(node)).position, true};
+    }
+    /// Nobody holds the key any more.
+    void let_go(Keys::iterator key) noexcept {
+        if (spare_.size() < spare_.capacity() && key->first.text.capacity() <= most_text) {
+            spare_.push_back(keys_.extract(key));
+        } else {
+            keys_.erase(key);
+        }
     }
 
     static bool is_spilled(Link link) noexcept { return (link & 1) != 0; }
@@ -363,8 +383,12 @@ private:
         counter.fetch_add(static_cast<std::size_t>(by), std::memory_order_release); // [spilled] statistics
     }
 
-    std::mutex mutex_;
+    static constexpr std::size_t most_spare = 256; // nodes of keys that nobody holds, kept for the next ones
+    static constexpr std::size_t most_text = 128;  // bytes of such a key
+
+    BriefLock lock_;
     Keys keys_;
+    std::vector<Keys::node_type> spare_;
     std::array<Lane, priority_count> lanes_;
     std::array<std::atomic<Ticket>, priority_count> first_ready_{none, none, none, none};
     std::array<std::atomic<Ticket>, priority_count> first_spilled_{none, none, none, none};
