@@ -50,6 +50,7 @@ public:
 
     static constexpr std::size_t normal = Lanes::normal;
     /// A lane that has waited while this many events of higher priority were begun by one worker gets the next turn.
+    /// All who poll count as one worker.
     static constexpr std::uint8_t patience = 16;
     static constexpr std::uint32_t longest_run = 32;
     static constexpr unsigned no_worker = ClaimedRuns::no_worker;
@@ -182,9 +183,13 @@ public:
     [[nodiscard]] bool take_by_priority(unsigned worker, Seat& seat, TakenEvent& into,
                                         const std::array<Ticket, priority_count>* limits = nullptr) noexcept {
         const std::uint32_t wanted = attention();
+        auto& skipped = worker == no_worker ? skipped_by_pollers_ : seat.skipped;
+        const auto set = [&skipped](std::size_t lane, std::uint8_t times) {
+            skipped[lane].store(times, std::memory_order_relaxed); // relaxed: a tally; two who poll may lose one
+        };
         for (std::size_t lane = 0; lane < priority_count; ++lane) { // those that have waited long enough, lowest first
-            if (seat.skipped[lane] >= patience) {
-                seat.skipped[lane] = 0;
+            if (skipped[lane].load(std::memory_order_relaxed) >= patience) { // relaxed: as above
+                set(lane, 0);
                 if (take_from_lane(lane, worker, into, limits)) {
                     return true;
                 }
@@ -195,9 +200,10 @@ public:
                 for (std::size_t lower = 0; lower < lane; ++lower) {
                     const bool waits =
                         lower == normal ? lane_has_work(normal) || has_run(worker) : (wanted & lane_bit(lower)) != 0;
-                    seat.skipped[lower] = waits ? static_cast<std::uint8_t>(seat.skipped[lower] + 1) : std::uint8_t{0};
+                    const unsigned before = skipped[lower].load(std::memory_order_relaxed); // relaxed: as above
+                    set(lower, waits ? static_cast<std::uint8_t>(before + 1) : std::uint8_t{0});
                 }
-                seat.skipped[lane] = 0;
+                set(lane, 0);
                 return true;
             }
         }
@@ -402,6 +408,7 @@ private:
     Lanes lanes_;
     ClaimedRuns runs_;
     std::array<WaitQueue, priority_count> room_;
+    std::array<std::atomic<std::uint8_t>, priority_count> skipped_by_pollers_{};
     Backlog backlog_;
 };
 

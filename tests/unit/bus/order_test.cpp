@@ -251,6 +251,17 @@ TEST_CASE("a lower priority waits for 16 events of higher priority, then it is n
             CHECK(longest <= 18); // 16, and at most one turn for each other lane that waits as long
         }
     }
+    SECTION("also where processors publish synchronously, which takes them to another place in the bus") {
+        auto nested = bus.subscribe(leap, [](const Step&) {});
+        auto publishes = bus.subscribe(step, [&](const Step&) { CHECK(bus.publish_sync(leap, {}).ok()); });
+        for (int n = 0; n < 100; ++n) {
+            bus.publish(step, {3, n}, {.priority = Priority::critical});
+        }
+        bus.publish(step, {0, 0}, {.priority = Priority::low});
+        while (bus.poll(1) != 0) {}
+        REQUIRE(order.size() == 101);
+        CHECK(order[16] == 0);
+    }
     SECTION("those that came in while they waited for their key") {
         bus.publish(step, {0, 0}, {.key = "k", .priority = Priority::low});
         bus.publish(step, {0, 1}, {.key = "k", .priority = Priority::low});
