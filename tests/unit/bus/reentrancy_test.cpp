@@ -7,9 +7,11 @@
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <thread>
 #include <utility>
@@ -29,31 +31,38 @@ inline constexpr gossip::Topic<int> number{"test.number"};
 inline constexpr gossip::Topic<> tick{"test.tick"};
 inline constexpr gossip::Topic<> quiet{"test.quiet"};
 
-enum class Place { processor, dead_letter, error_hook, drop_hook, filter };
+enum class Place { processor, batch, filter, middleware, dead_letter, error_hook, drop_hook };
 enum class Call {
     publish,
+    try_publish,
     publish_sync,
+    publish_after,
     subscribe,
     unsubscribe_self,
     unsubscribe_other,
     drain,
     flush,
     shutdown,
+    shutdown_in_time,
     cancel
 };
 
-constexpr std::array calls{
-    Call::publish, Call::publish_sync, Call::subscribe, Call::unsubscribe_self, Call::unsubscribe_other, Call::drain,
-    Call::flush,   Call::shutdown,     Call::cancel};
+constexpr std::array calls{Call::publish,   Call::try_publish,      Call::publish_sync,      Call::publish_after,
+                           Call::subscribe, Call::unsubscribe_self, Call::unsubscribe_other, Call::drain,
+                           Call::flush,     Call::shutdown,         Call::shutdown_in_time,  Call::cancel};
 constexpr std::array call_names{"publish",
+                                "try_publish",
                                 "publish_sync",
+                                "publish_after",
                                 "subscribe",
                                 "unsubscribe of itself",
                                 "unsubscribe of another",
                                 "drain with a deadline",
                                 "flush",
                                 "a shutdown request",
+                                "a shutdown request with a deadline",
                                 "cancel"};
+static_assert(calls.size() == call_names.size());
 
 /// A bus that gets into the place once, and there makes the two calls.
 class Scene {
@@ -67,12 +76,21 @@ public:
                               .overflow =
                                   place == Place::drop_hook ? gossip::Overflow::drop_oldest : gossip::Overflow::block,
                               .on_error = [this](const gossip::ErrorReport&) { at(Place::error_hook); },
-                              .on_drop = [this](const gossip::Event&, gossip::DropReason) { at(Place::drop_hook); }}) {
+                              .on_drop = [this](const gossip::Event&, gossip::DropReason) { at(Place::drop_hook); },
+                              .middleware = place == Place::middleware ? gossip::BusMiddleware(Visiting{this})
+                                                                       : gossip::BusMiddleware()}) {
         later_ = bus_.publish_after(1h, quiet);
         other_ = bus_.subscribe(quiet, [this] { ++quiet_runs; });
         switch (place) {
         case Place::processor:
             self_ = bus_.subscribe(number, [this](int) { at(Place::processor); });
+            break;
+        case Place::batch:
+            self_ = bus_.subscribe(number,
+                                   gossip::batch<int>({.size = 1}, [this](std::span<const int>) { at(Place::batch); }));
+            break;
+        case Place::middleware:
+            self_ = bus_.subscribe(number, [this](int) { ++self_runs; });
             break;
         case Place::filter:
             self_ = bus_.subscribe(number, [this](int) { ++self_runs; }, {.filter = [this](const gossip::Event&) {
@@ -113,7 +131,23 @@ public:
     bool drained = false;
     gossip::ShutdownReport report;
 
+    std::uint64_t put_off = 1; // publishes that are still to come at the end, or were cancelled
+
 private:
+    /// Middleware that looks in before it runs the processor of a number.
+    struct Visiting {
+        Scene* scene;
+        auto operator()(gossip::event_processor auto next) const {
+            return [scene = scene, next = std::move(next)](gossip::Context& context,
+                                                           const gossip::Event& event) mutable -> gossip::Result {
+                if (event.type() == number.type()) {
+                    scene->at(Place::middleware);
+                }
+                return next(context, event);
+            };
+        }
+    };
+
     void at(Place place) {
         if (place != place_ || visited.exchange(true)) {
             return;
@@ -130,13 +164,20 @@ private:
 
     void make(Call call) {
         switch (call) {
-        case Call::publish: {
-            const auto status = bus_.publish(quiet);
+        case Call::publish:
+        case Call::try_publish: {
+            const auto status = call == Call::publish ? bus_.publish(quiet) : bus_.try_publish(quiet);
             published_ = published_ || status == gossip::PublishStatus::accepted;
             expect(place_ == Place::drop_hook && status == gossip::PublishStatus::full
                        ? !shut_
                        : status == (shut_ ? gossip::PublishStatus::closed : gossip::PublishStatus::accepted),
                    "publish");
+            break;
+        }
+        case Call::publish_after: {
+            const gossip::ScheduledId id = bus_.publish_after(1h, quiet);
+            expect((id.scheduled() != nullptr) == !shut_, "publish_after");
+            put_off += id.scheduled() != nullptr ? 1U : 0U;
             break;
         }
         case Call::publish_sync: {
@@ -178,8 +219,9 @@ private:
         case Call::flush:
             bus_.flush();
             break;
-        case Call::shutdown: {
-            const auto inner = bus_.shutdown();
+        case Call::shutdown:
+        case Call::shutdown_in_time: {
+            const auto inner = call == Call::shutdown ? bus_.shutdown() : bus_.shutdown(1ms);
             shut_ = true;
             expect(!inner.complete, "shutdown is incomplete");
             expect(bus_.publish(quiet) == gossip::PublishStatus::closed, "shutdown closes the intake");
@@ -222,7 +264,9 @@ void play_all(Place place, const char* name, unsigned workers) {
             CHECK(scene.report.abandoned == 0);
             const bool ended_by_filter =
                 place == Place::filter && (calls[i] == Call::unsubscribe_self || calls[j] == Call::unsubscribe_self);
-            CHECK(scene.self_runs == (place == Place::filter && !ended_by_filter ? 1 : 0));
+            const bool runs = place == Place::middleware || (place == Place::filter && !ended_by_filter);
+            CHECK(scene.self_runs == (runs ? 1 : 0));
+            CHECK(scene.report.cancelled == scene.put_off);
         }
     }
 }
@@ -233,6 +277,12 @@ using namespace reentrancy_test;
 
 TEST_CASE("every pair of calls from inside a processor returns, with its outcome", "[reentrancy]") {
     play_all(Place::processor, "a processor", GENERATE(0U, 1U, 2U));
+}
+TEST_CASE("every pair of calls from inside a batch's run returns, with its outcome", "[reentrancy]") {
+    play_all(Place::batch, "a batch's run", GENERATE(0U, 1U, 2U));
+}
+TEST_CASE("every pair of calls from inside middleware returns, with its outcome", "[reentrancy]") {
+    play_all(Place::middleware, "middleware", GENERATE(0U, 1U, 2U));
 }
 TEST_CASE("every pair of calls from inside a dead-letter processor returns, with its outcome", "[reentrancy]") {
     play_all(Place::dead_letter, "a dead-letter processor", GENERATE(0U, 1U, 2U));
@@ -267,8 +317,14 @@ TEST_CASE("two processors on two threads make every pair of calls at the same ti
                 case Call::publish:
                     static_cast<void>(bus.publish(quiet));
                     break;
+                case Call::try_publish:
+                    static_cast<void>(bus.try_publish(quiet));
+                    break;
                 case Call::publish_sync:
                     static_cast<void>(bus.publish_sync(quiet));
+                    break;
+                case Call::publish_after:
+                    static_cast<void>(bus.publish_after(1h, quiet));
                     break;
                 case Call::subscribe: {
                     auto added = bus.subscribe(quiet, [] {});
@@ -288,6 +344,9 @@ TEST_CASE("two processors on two threads make every pair of calls at the same ti
                     break;
                 case Call::shutdown:
                     static_cast<void>(bus.shutdown());
+                    break;
+                case Call::shutdown_in_time:
+                    static_cast<void>(bus.shutdown(1ms));
                     break;
                 case Call::cancel:
                     bus.cancel(later[me]);
