@@ -13,6 +13,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <thread>
 #include <utility>
@@ -60,7 +61,11 @@ struct Program {
                                ? 10s
                                : std::chrono::nanoseconds(random.below(200'000))),
           patience(std::chrono::nanoseconds(random.below(2'000'000))),
-          priorities(random.one_in(2)) {}
+          priorities(random.one_in(2)),
+          batch{.size = 1 + random.below(8),
+                .period = std::chrono::nanoseconds(random.below(500'000)),
+                .concurrency = 1 + random.below(2),
+                .by_key = random.one_in(3)} {}
 
     enum class End : std::uint8_t { drain_first, shutdown_while_publishing, deadline_while_publishing, deadline_after };
 
@@ -76,6 +81,7 @@ struct Program {
     std::chrono::nanoseconds redelivery_delay;
     std::chrono::nanoseconds patience;
     bool priorities;
+    gossip::BatchOptions batch;
 };
 
 /// Takes deferrals from processors, and resolves or drops them later, on a thread of its own.
@@ -145,6 +151,12 @@ struct Observed {
     std::atomic<std::uint64_t> sync_accepted{0};
     std::atomic<std::uint64_t> sync_failed{0};
     std::atomic<std::uint64_t> strange_status{0};
+    std::atomic<std::uint64_t> begun{0};
+    std::atomic<std::uint64_t> batched{0};
+    std::atomic<std::uint64_t> bad_batches{0};
+    std::atomic<std::uint64_t> put_off{0};
+    std::atomic<std::uint64_t> refused_when_due{0};
+    std::atomic<std::uint64_t> bad_cancels{0};
 };
 
 /// The newest step of each key and publisher that has begun; whether one of the key is running.
@@ -173,7 +185,14 @@ void play(std::uint64_t round) {
         .workers = program.workers,
         .buffer_size = program.buffer,
         .overflow = program.overflow,
-        .on_error = [&](const gossip::ErrorReport& report) { observed.failed_hook += report.in_dead_letter ? 0 : 1; },
+        .on_error =
+            [&](const gossip::ErrorReport& report) {
+                if (gossip::is(report.error, gossip::errors::full)) { // its time had come, and there was no room
+                    ++observed.refused_when_due;
+                } else {
+                    observed.failed_hook += report.in_dead_letter ? 0 : 1;
+                }
+            },
         .on_drop =
             [&](const gossip::Event&, gossip::DropReason reason) {
                 ++(reason == gossip::DropReason::overflow ? observed.dropped : observed.abandoned_hook);
@@ -215,6 +234,7 @@ void play(std::uint64_t round) {
     // Order per key is seen by a processor that never fails and is asked first; another one fails, defers, publishes.
     auto watcher = bus->subscribe(step,
                                   [&](const Step& s) {
+                                      ++observed.begun;
                                       if (s.key == 0) {
                                           return;
                                       }
@@ -234,6 +254,14 @@ void play(std::uint64_t round) {
         {.max_concurrency = program.limit,
          .redelivery = {.attempts = program.attempts, .first_delay = program.redelivery_delay, .growth = 1},
          .filter = [](const gossip::Event&) { return !dice().one_in(10); }});
+    auto collects = bus->subscribe(step, gossip::batch<Step>(program.batch, [&](std::span<const Step> run) {
+                                       observed.batched += run.size();
+                                       observed.bad_batches += run.empty() || run.size() > program.batch.size ? 1U : 0U;
+                                       for (const Step& s : run) {
+                                           observed.bad_batches +=
+                                               program.batch.by_key && s.key != run.front().key ? 1U : 0U;
+                                       }
+                                   }));
     auto inner = bus->subscribe(nested, [](int) {});
     auto letters = bus->subscribe(gossip::dead_letter, [&]() -> gossip::Result {
         ++observed.letters;
@@ -246,6 +274,7 @@ void play(std::uint64_t round) {
         threads.emplace_back([&, p] {
             Random mine(round * 64 + 2 + p);
             std::array<std::uint32_t, keys + 1> next{};
+            gossip::ScheduledId put_off;
             for (std::uint64_t i = 0; i < program.steps && !stop; ++i) {
                 const auto key = static_cast<std::uint32_t>(mine.below(keys + 1));
                 gossip::PublishOptions options;
@@ -255,6 +284,14 @@ void play(std::uint64_t round) {
                 }
                 if (program.priorities) {
                     options.priority = static_cast<gossip::Priority>(mine.below(4));
+                }
+                if (mine.one_in(10)) {
+                    put_off = bus->publish_after(std::chrono::nanoseconds(mine.below(500'000)), nested, 2);
+                    observed.put_off += put_off.scheduled() != nullptr ? 1U : 0U;
+                }
+                if (mine.one_in(20)) {
+                    const bool taken_back = bus->cancel(put_off);
+                    observed.bad_cancels += taken_back && bus->cancel(put_off) ? 1U : 0U;
                 }
                 const Step s{p, ++next[key], key};
                 gossip::PublishStatus status = gossip::PublishStatus::closed;
@@ -356,9 +393,12 @@ void play(std::uint64_t round) {
     CHECK(report.handled == again.handled);
     CHECK(report.failed == again.failed);
     CHECK(report.abandoned == again.abandoned);
-    CHECK(report.accepted == accepted + observed.sync_accepted);
-    CHECK(bus->stats().rejected ==
-          observed.refused); // a refusal may be counted after the report: it was never accepted
+    // What was put off was published when it was due, found no room then, or is counted as cancelled.
+    CHECK(report.accepted + report.cancelled + observed.refused_when_due ==
+          accepted + observed.sync_accepted + observed.put_off);
+    CHECK(observed.bad_cancels == 0);
+    // A refusal may be counted after the report: it was never accepted.
+    CHECK(bus->stats().rejected == observed.refused + observed.refused_when_due);
     CHECK(report.dropped == observed.dropped);
     CHECK(report.failed == observed.failed_hook + observed.sync_failed);
     CHECK(report.dead_letters == report.failed - observed.sync_failed); // one for each, as somebody listens
@@ -366,6 +406,11 @@ void play(std::uint64_t round) {
     if (program.end == Program::End::drain_first || program.end == Program::End::shutdown_while_publishing) {
         CHECK(report.abandoned == 0);
         CHECK(report.dead_letters_abandoned == 0);
+    }
+    CHECK(observed.bad_batches == 0);
+    CHECK(observed.batched <= observed.begun);
+    if (report.abandoned == 0) {
+        CHECK(observed.batched == observed.begun);
     }
     CHECK(observed.disorder == 0);
     CHECK(observed.overlap == 0);
