@@ -1,5 +1,6 @@
 # Headers and the list of them in CMakeLists.txt agree; each begins with #pragma once and keeps within 400 lines (fails
-# above 450); there is one `catch (...)`, and it stands in core/guard.hpp.
+# above 450); there is one `catch (...)`, and it stands in core/guard.hpp; what is declared stands in the namespace of the
+# version (version.hpp).
 cmake_minimum_required(VERSION 3.23)
 include("${CMAKE_CURRENT_LIST_DIR}/checks.cmake")
 
@@ -28,6 +29,10 @@ foreach(header IN LISTS headers)
         code_of("${line}" code)
         if(first STREQUAL "" AND NOT code MATCHES "^ *$")
             set(first "${code}")
+        endif()
+        if(code MATCHES "^ *(inline )?namespace gossip *({|::)" AND NOT code MATCHES
+           "^namespace gossip::GOSSIP_VERSION_NAMESPACE( |::)")
+            complain("${file}" ${number} "write `namespace gossip::GOSSIP_VERSION_NAMESPACE`")
         endif()
         if(code MATCHES "catch *\\(\\.\\.\\.\\)")
             math(EXPR catches "${catches} + 1")

@@ -1,9 +1,11 @@
 // The names of the public types of gossip.hpp, for headers that only mention them.
 #pragma once
 
+#include <gossip/version.hpp>
+
 #include <cstdint>
 
-namespace gossip {
+namespace gossip::GOSSIP_VERSION_NAMESPACE {
 
 // What an event is
 template <class T = void>
@@ -63,4 +65,4 @@ namespace testing {
 class ManualClock;
 } // namespace testing
 
-} // namespace gossip
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE

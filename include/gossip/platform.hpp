@@ -1,6 +1,8 @@
 // What differs between compilers, processors and operating systems; the only file with their #ifs.
 #pragma once
 
+#include <gossip/version.hpp>
+
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -52,7 +54,7 @@
 //   [asymmetric]  light on one thread and heavy on another  order  each one's store before its load, so that one sees
 //   [unparked]    unpark's exchange(release)  happens before  the return of the park that it ends
 
-namespace gossip::platform {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::platform {
 
 /// The distance at which two variables stop sharing a cache line. A constant of ours: the standard's changes with the
 /// compiler's flags, and with it the layout of every class that uses it.
@@ -271,4 +273,4 @@ private:
 #endif
 };
 
-} // namespace gossip::platform
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::platform

@@ -12,7 +12,7 @@
 #include <mutex>
 #include <vector>
 
-namespace gossip::testing {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::testing {
 
 /// A clock that stands still until it is told otherwise: timers, retries and batches without a single sleep.
 ///
@@ -90,4 +90,4 @@ private:
     std::vector<ClockListener*> listeners_; // under mutex_
 };
 
-} // namespace gossip::testing
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::testing

@@ -35,6 +35,10 @@ set(store "flag.store(true, std::memory_order_release)<semicolon>")
 set(load "flag.load(std::memory_order_acquire)<semicolon>")
 set(listing "//   <open>set<close>  store  happens before  load\n")
 
+case(headers "write `namespace gossip::GOSSIP_VERSION_NAMESPACE`" include/gossip/core/a.hpp
+    "${once}namespace gossip::detail {\n")
+case(headers "write `namespace gossip::GOSSIP_VERSION_NAMESPACE`" include/gossip/core/a.hpp
+    "${once}namespace gossip {\n")
 case(layers "layer core may not include bus/b.hpp" include/gossip/core/a.hpp "#include <gossip/bus/b.hpp>\n")
 case(layers "layer 'new' has no line" include/gossip/new/a.hpp "${once}")
 case(layers "only gossip/redis.hpp may include" include/gossip/provider/a.hpp "#include <gossip/provider/redis/b.hpp>\n")

@@ -15,7 +15,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace gossip {
+namespace gossip::GOSSIP_VERSION_NAMESPACE {
 
 /// A callable that can run a batch of `T`.
 template <class F, class T>
@@ -163,7 +163,7 @@ template <class T, class F>
     }
 }
 
-} // namespace gossip
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE
 
 template <class T>
 inline constexpr bool gossip::detail::collects<gossip::detail::BatchProcessor<T>> = true;

@@ -14,7 +14,7 @@
 #include <thread>
 #include <utility>
 
-namespace gossip::detail {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 
 // Edges: each name stands at both of its ends in the code
 //   [placed]  put's store(release), after the event was built  happens before  await's load(acquire)
@@ -148,4 +148,4 @@ private:
     std::size_t size_ = 0;
 };
 
-} // namespace gossip::detail
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::detail

@@ -19,7 +19,7 @@
 #include <thread>
 #include <utility>
 
-namespace gossip::detail {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 
 // Edges: those of gossip/dispatch/engine.hpp
 
@@ -429,4 +429,4 @@ private:
     bool closed_ = false;
 };
 
-} // namespace gossip::detail
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::detail

@@ -14,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-namespace gossip::detail {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 
 /// Chunks one after another.
 class ChunkQueue {
@@ -185,4 +185,4 @@ private:
     std::vector<Groups::node_type> spares_; // groups of keys that have gone, for keys to come
 };
 
-} // namespace gossip::detail
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::detail

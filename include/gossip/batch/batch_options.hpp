@@ -5,7 +5,7 @@
 #include <chrono>
 #include <cstddef>
 
-namespace gossip {
+namespace gossip::GOSSIP_VERSION_NAMESPACE {
 
 /// When a batch runs, how many run at once, and what is done about a run that fails.
 struct BatchOptions {
@@ -59,4 +59,4 @@ inline void check(const BatchOptions& options) {
 }
 
 } // namespace detail
-} // namespace gossip
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE

@@ -20,7 +20,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace gossip::detail {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 
 template <class R>
 inline constexpr bool is_batch_answer =
@@ -304,4 +304,4 @@ private:
     F f_;
 };
 
-} // namespace gossip::detail
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::detail

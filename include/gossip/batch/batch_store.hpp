@@ -11,7 +11,7 @@
 #include <memory>
 #include <utility>
 
-namespace gossip::detail {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 
 /// What a batch has collected, and what of it is to run next.
 ///
@@ -201,4 +201,4 @@ private:
     std::size_t runs_ = 0;
 };
 
-} // namespace gossip::detail
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::detail

@@ -9,7 +9,7 @@
 #include <new>
 #include <utility>
 
-namespace gossip::detail {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 
 [[nodiscard]] inline Counters counters_of(const Engine& engine) noexcept {
     const Totals t = engine.totals();
@@ -76,4 +76,4 @@ namespace gossip::detail {
     return sync_result(outcome);
 }
 
-} // namespace gossip::detail
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::detail

@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-namespace gossip {
+namespace gossip::GOSSIP_VERSION_NAMESPACE {
 
 namespace detail {
 
@@ -122,4 +122,4 @@ private:
     std::shared_ptr<const Around> around_; // null: none
 };
 
-} // namespace gossip
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE

@@ -24,7 +24,7 @@
 #include <utility>
 #include <vector>
 
-namespace gossip::detail {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 
 /// Names that belong to the library stay in the process.
 [[nodiscard]] inline bool stays_here(std::string_view name) noexcept { return name.starts_with("gossip."); }
@@ -301,4 +301,4 @@ private:
     Engine* engine_ = nullptr; // constant from start() on
 };
 
-} // namespace gossip::detail
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::detail

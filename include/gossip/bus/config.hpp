@@ -20,7 +20,7 @@
 #include <utility>
 #include <vector>
 
-namespace gossip {
+namespace gossip::GOSSIP_VERSION_NAMESPACE {
 
 /// How a bus is made. What is out of bounds is refused with a ValidationError that names the field, the value and the
 /// rule.
@@ -131,4 +131,4 @@ inline void check(const std::vector<EventType>& names, const std::vector<Pattern
 }
 
 } // namespace detail
-} // namespace gossip
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE

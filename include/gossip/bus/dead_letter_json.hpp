@@ -14,7 +14,7 @@
 #include <string>
 #include <string_view>
 
-namespace gossip::detail {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 
 /// Appends the parts of a JSON object to a text. What is no UTF-8 becomes U+FFFD, what is no finite number null: the
 /// line is JSON whatever stood in the event.
@@ -214,4 +214,4 @@ inline void append_json(std::string& out, std::uint64_t number, const DeadLetter
     out += '\n';
 }
 
-} // namespace gossip::detail
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::detail

@@ -19,7 +19,7 @@
 #include <utility>
 #include <vector>
 
-namespace gossip {
+namespace gossip::GOSSIP_VERSION_NAMESPACE {
 
 /// A question about a dead letter.
 template <class F>
@@ -237,4 +237,4 @@ private:
     std::vector<Subscription> subscriptions_; // destroyed first: then nobody calls keep any more
 };
 
-} // namespace gossip
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE

@@ -27,7 +27,7 @@
 #include <utility>
 #include <vector>
 
-namespace gossip {
+namespace gossip::GOSSIP_VERSION_NAMESPACE {
 
 /// Publish once, let everyone listen in.
 ///
@@ -412,4 +412,4 @@ private:
 EventBus()->EventBus<MemoryProvider>;
 EventBus(Config)->EventBus<MemoryProvider>;
 
-} // namespace gossip
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE

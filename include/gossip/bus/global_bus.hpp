@@ -4,7 +4,7 @@
 
 #include <cstdlib>
 
-namespace gossip {
+namespace gossip::GOSSIP_VERSION_NAMESPACE {
 
 /// The process-wide bus, made with the default Config when it is first asked for.
 ///
@@ -20,4 +20,4 @@ namespace gossip {
     return *bus;
 }
 
-} // namespace gossip
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE

@@ -12,7 +12,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace gossip::detail {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 
 /// The subscription of an owned processor, which ends it from inside.
 class Membership {
@@ -97,4 +97,4 @@ auto own_processor(std::weak_ptr<Owner> owner, F&& processor, std::shared_ptr<Me
     };
 }
 
-} // namespace gossip::detail
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::detail

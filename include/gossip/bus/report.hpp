@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-namespace gossip {
+namespace gossip::GOSSIP_VERSION_NAMESPACE {
 
 /// The ledger of a bus. When nothing is in flight, in one process,
 /// `accepted == handled + failed + unrouted + dropped + abandoned`.
@@ -101,4 +101,4 @@ private:
     std::unique_ptr<Failed> failed_; // null: all is well
 };
 
-} // namespace gossip
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE

@@ -6,7 +6,7 @@
 #include <chrono>
 #include <thread>
 
-namespace gossip::detail {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 
 // Edges: each name stands at both of its ends in the code
 //   [handed]  unlock's store(release)  happens before  the next lock's exchange(acquire)
@@ -51,4 +51,4 @@ private:
     std::atomic<bool> held_{false};
 };
 
-} // namespace gossip::detail
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::detail

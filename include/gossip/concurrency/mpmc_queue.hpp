@@ -18,7 +18,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace gossip {
+namespace gossip::GOSSIP_VERSION_NAMESPACE {
 
 /// A bounded queue for many producers and many consumers: a ring of slots that hold the values in place.
 ///
@@ -180,4 +180,4 @@ private:
     Ring ring_;
 };
 
-} // namespace gossip
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE

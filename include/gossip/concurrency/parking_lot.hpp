@@ -10,7 +10,7 @@
 #include <mutex>
 #include <vector>
 
-namespace gossip {
+namespace gossip::GOSSIP_VERSION_NAMESPACE {
 
 // Edges: each name stands at both of its ends in the code
 //   [announced]  a worker's change of state_ (seq_cst), followed by its look for work, is ordered with
@@ -356,4 +356,4 @@ private:
     std::uint64_t seen_progress_ = 0;
 };
 
-} // namespace gossip
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE

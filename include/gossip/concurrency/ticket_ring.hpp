@@ -11,7 +11,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace gossip {
+namespace gossip::GOSSIP_VERSION_NAMESPACE {
 
 // Edges: each name stands at both of its ends in the code
 //   [filled]   commit's turn.store(release)  happens before  claim's turn.load(acquire)
@@ -290,4 +290,4 @@ private:
     Atom<std::uint64_t> passed_{0};
 };
 
-} // namespace gossip
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE

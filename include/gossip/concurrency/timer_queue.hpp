@@ -29,7 +29,7 @@
 // than to the new time. Both cannot miss. Release and acquire would let each thread's load pass its own store, and lose
 // the timer. Pops and cancels move the time the other way: who reads the old, earlier one looks once for nothing.
 
-namespace gossip {
+namespace gossip::GOSSIP_VERSION_NAMESPACE {
 
 /// The name of one timer of one queue; a default-made one names none.
 ///
@@ -397,4 +397,4 @@ private:
     std::uint64_t last_sequence_ = 0;
 };
 
-} // namespace gossip
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <mutex>
 
-namespace gossip {
+namespace gossip::GOSSIP_VERSION_NAMESPACE {
 
 namespace detail {
 /// Where this thread sleeps, wherever it waits. Permits left over from an earlier wait only make it look once more.
@@ -120,4 +120,4 @@ private:
     Waiter* last_ = nullptr;
 };
 
-} // namespace gossip
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE

@@ -10,7 +10,7 @@
 #include <thread>
 #include <vector>
 
-namespace gossip {
+namespace gossip::GOSSIP_VERSION_NAMESPACE {
 
 /// What a worker does while it has nothing to do.
 enum class Idle : std::uint8_t {
@@ -270,4 +270,4 @@ private:
     std::vector<std::thread> threads_;
 };
 
-} // namespace gossip
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE

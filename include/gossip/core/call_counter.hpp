@@ -1,9 +1,11 @@
 #pragma once
 
+#include <gossip/version.hpp>
+
 #include <atomic>
 #include <cstdint>
 
-namespace gossip::detail {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 
 /// Numbers calls: 1, 2, 3... A copy is a counter of its own and starts anew.
 ///
@@ -23,4 +25,4 @@ private:
     mutable std::atomic<std::uint64_t> count_{0};
 };
 
-} // namespace gossip::detail
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::detail

@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <limits>
 
-namespace gossip {
+namespace gossip::GOSSIP_VERSION_NAMESPACE {
 
 /// Told when a clock has jumped, so that those who wait for a time look again.
 class ClockListener {
@@ -168,4 +168,4 @@ public:
     }
 };
 
-} // namespace gossip
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE

@@ -14,7 +14,7 @@
 #include <stop_token>
 #include <utility>
 
-namespace gossip {
+namespace gossip::GOSSIP_VERSION_NAMESPACE {
 
 namespace detail {
 
@@ -215,4 +215,4 @@ private:
     std::unique_ptr<Link> stop_;
 };
 
-} // namespace gossip
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE

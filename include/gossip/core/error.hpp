@@ -16,7 +16,7 @@
 #define GOSSIP_THROW(...) (static_cast<void>(__VA_ARGS__), std::terminate())
 #endif
 
-namespace gossip {
+namespace gossip::GOSSIP_VERSION_NAMESPACE {
 
 class Error;
 
@@ -204,4 +204,4 @@ inline Error Error::with_cause(const Error& cause) const noexcept {
     return line;
 }
 
-} // namespace gossip
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE

@@ -17,7 +17,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace gossip {
+namespace gossip::GOSSIP_VERSION_NAMESPACE {
 
 /// What kind of failure an Error is. Each has a class of its own in core/errors.hpp.
 enum class ErrorKind : std::uint8_t {
@@ -269,4 +269,4 @@ inline const ErrorBlock* try_make_block(const ErrorRecipe& recipe) noexcept {
 }
 
 } // namespace detail
-} // namespace gossip
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE

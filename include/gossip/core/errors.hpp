@@ -12,7 +12,7 @@
 #include <string_view>
 #include <utility>
 
-namespace gossip {
+namespace gossip::GOSSIP_VERSION_NAMESPACE {
 
 /// A failure that another attempt may not meet.
 class RetryableError : public Error {
@@ -324,4 +324,4 @@ inline constexpr ReadyMade<ProcessingError> out_of_memory{detail::out_of_memory_
 
 } // namespace errors
 
-} // namespace gossip
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE

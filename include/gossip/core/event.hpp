@@ -21,7 +21,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace gossip {
+namespace gossip::GOSSIP_VERSION_NAMESPACE {
 
 namespace detail {
 
@@ -421,4 +421,4 @@ private:
     const T* data_;
 };
 
-} // namespace gossip
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE

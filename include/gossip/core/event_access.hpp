@@ -11,7 +11,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace gossip {
+namespace gossip::GOSSIP_VERSION_NAMESPACE {
 
 /// The door to the inside of events, for the parts of this library.
 ///
@@ -148,4 +148,4 @@ struct EventAccess {
     }
 };
 
-} // namespace gossip
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE

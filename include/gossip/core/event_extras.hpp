@@ -12,7 +12,7 @@
 #include <string>
 #include <string_view>
 
-namespace gossip::detail {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 
 /// What few events have: key, metadata, an id of the user's own. Shared by copies, copied before a change.
 struct EventExtras {
@@ -55,4 +55,4 @@ inline const Metadata& no_metadata() noexcept {
                           "must be low, normal, high or critical"};
 }
 
-} // namespace gossip::detail
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::detail

@@ -14,7 +14,7 @@
 #include <string>
 #include <string_view>
 
-namespace gossip {
+namespace gossip::GOSSIP_VERSION_NAMESPACE {
 
 /// 128 bits: a random half that the process keeps, and a half that no two events of the process share.
 ///
@@ -99,7 +99,7 @@ inline constexpr std::uint64_t ids_per_block = 4096;
 }
 
 } // namespace detail
-} // namespace gossip
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE
 
 template <>
 struct std::hash<gossip::EventId> {

@@ -20,7 +20,7 @@
 #include <string_view>
 #include <utility>
 
-namespace gossip {
+namespace gossip::GOSSIP_VERSION_NAMESPACE {
 
 namespace detail {
 
@@ -301,7 +301,7 @@ private:
     std::string text_;
 };
 
-} // namespace gossip
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE
 
 template <>
 struct std::hash<gossip::EventType> {

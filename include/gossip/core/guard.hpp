@@ -8,7 +8,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace gossip {
+namespace gossip::GOSSIP_VERSION_NAMESPACE {
 
 namespace detail {
 
@@ -115,4 +115,4 @@ bool succeeds(F&& f) noexcept {
 #endif
 }
 
-} // namespace gossip
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE

@@ -1,12 +1,14 @@
 // Threads that processors have for themselves, and the bus that waits for them when it ends.
 #pragma once
 
+#include <gossip/version.hpp>
+
 #include <memory>
 #include <mutex>
 #include <utility>
 #include <vector>
 
-namespace gossip::detail {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 
 /// The threads of one processor.
 class HelperGroup {
@@ -74,4 +76,4 @@ private:
     std::vector<std::weak_ptr<HelperGroup>> groups_;
 };
 
-} // namespace gossip::detail
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::detail

@@ -18,7 +18,7 @@
 #include <variant>
 #include <vector>
 
-namespace gossip {
+namespace gossip::GOSSIP_VERSION_NAMESPACE {
 
 namespace detail {
 
@@ -234,4 +234,4 @@ private:
     std::vector<Entry> entries_;
 };
 
-} // namespace gossip
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE

@@ -11,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-namespace gossip::detail {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 
 /// One layer of what is inherited, on the stack of the middleware that asked for it.
 struct OutgoingMetadata {
@@ -120,4 +120,4 @@ private:
     std::vector<Layer> layers_; // the innermost first
 };
 
-} // namespace gossip::detail
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::detail

@@ -15,7 +15,7 @@
 #include <typeinfo>
 #endif
 
-namespace gossip {
+namespace gossip::GOSSIP_VERSION_NAMESPACE {
 
 /// Specialize as true for data that copies of an event shall share although it is small: a type that claims to be
 /// copyable and is not, such as a struct with a `std::vector<std::unique_ptr<X>>`, or one whose copies cost too much.
@@ -156,4 +156,4 @@ template <class T>
 }
 
 } // namespace detail
-} // namespace gossip
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE

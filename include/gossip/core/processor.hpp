@@ -13,7 +13,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace gossip {
+namespace gossip::GOSSIP_VERSION_NAMESPACE {
 
 /// What every processor becomes in the end, and what middleware wraps: a function of the context and the event.
 template <class P>
@@ -181,4 +181,4 @@ auto bind_processor(F&& processor) {
     }
 }
 
-} // namespace gossip
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE

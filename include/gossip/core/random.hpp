@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-namespace gossip::detail {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 
 inline constexpr std::uint64_t random_step = 0x9E3779B97F4A7C15U;
 inline constinit thread_local std::uint64_t random_state = 0;
@@ -34,4 +34,4 @@ inline constinit thread_local std::uint64_t random_state = 0;
 
 [[nodiscard]] inline double random_fraction() noexcept { return to_fraction(random_bits()); }
 
-} // namespace gossip::detail
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::detail

@@ -14,7 +14,7 @@
 #include <thread>
 #include <utility>
 
-namespace gossip::detail {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 
 /// How one codec writes data of one type to a text, and reads it. Static; listed once and for good.
 struct WireType {
@@ -164,4 +164,4 @@ private:
     mutable std::atomic<const Decoded*> decoded_{nullptr};
 };
 
-} // namespace gossip::detail
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::detail

@@ -1,8 +1,10 @@
 #pragma once
 
+#include <gossip/version.hpp>
+
 #include <cstdint>
 
-namespace gossip {
+namespace gossip::GOSSIP_VERSION_NAMESPACE {
 
 class Error;
 
@@ -36,4 +38,4 @@ protected:
 };
 
 } // namespace detail
-} // namespace gossip
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE

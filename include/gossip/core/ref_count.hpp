@@ -4,10 +4,12 @@
 //   [released]  an owner's decrement(release)  happens before  the last owner's load or decrement(acquire)
 #pragma once
 
+#include <gossip/version.hpp>
+
 #include <atomic>
 #include <cstdint>
 
-namespace gossip::detail {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 
 /// Counts the owners of an immutable block; starts at one.
 ///
@@ -39,4 +41,4 @@ private:
     std::atomic<std::uint32_t> count_{1};
 };
 
-} // namespace gossip::detail
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::detail

@@ -4,7 +4,7 @@
 
 #include <string_view>
 
-namespace gossip::detail {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 
 /// Throws the ValidationError that names `field`, its value and the rule, unless the rule holds.
 template <class Value>
@@ -14,4 +14,4 @@ constexpr void require(bool holds, std::string_view field, const Value& value, s
     }
 }
 
-} // namespace gossip::detail
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::detail

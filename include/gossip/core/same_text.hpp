@@ -1,11 +1,13 @@
 #pragma once
 
+#include <gossip/version.hpp>
+
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <string_view>
 
-namespace gossip::detail {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 
 template <class Word>
 [[nodiscard]] inline bool same_ends(const char* a, const char* b, std::size_t size) noexcept {
@@ -35,4 +37,4 @@ template <class Word>
     return size == 0 || (a[0] == b[0] && a[size / 2] == b[size / 2] && a[size - 1] == b[size - 1]);
 }
 
-} // namespace gossip::detail
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::detail

@@ -9,7 +9,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace gossip {
+namespace gossip::GOSSIP_VERSION_NAMESPACE {
 
 /// A kind of event and the type of its data; `Topic<>` is an event without data. Made once, as a constant:
 /// `inline constexpr gossip::Topic<Order> order_created{"order.created"};`
@@ -42,4 +42,4 @@ private:
     EventType type_;
 };
 
-} // namespace gossip
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE

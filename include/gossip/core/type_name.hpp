@@ -1,10 +1,15 @@
 #pragma once
 
+#include <gossip/version.hpp>
+
 #include <array>
 #include <cstddef>
 #include <string_view>
 
-namespace gossip::detail {
+#define GOSSIP_DETAIL_QUOTE(text) #text
+#define GOSSIP_DETAIL_QUOTE_VALUE(macro) GOSSIP_DETAIL_QUOTE(macro)
+
+namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 
 /// The compiler's own signature of this function; it holds the name of T somewhere in the middle.
 template <class T>
@@ -35,6 +40,7 @@ inline constexpr std::array spellings{
     Spelling{"std::basic_string_view<char>", "std::string_view"},
     Spelling{"std::__cxx11::", "std::"},
     Spelling{"std::__1::", "std::"},
+    Spelling{"gossip::" GOSSIP_DETAIL_QUOTE_VALUE(GOSSIP_DETAIL_NAMESPACE_NAME) "::", "gossip::"},
     Spelling{"{anonymous}", "(anonymous)"},
     Spelling{"(anonymous namespace)", "(anonymous)"},
     Spelling{"long long unsigned int", "unsigned long long"},
@@ -86,4 +92,7 @@ template <class T>
     return {type_name_storage<T>.text.data(), type_name_storage<T>.size};
 }
 
-} // namespace gossip::detail
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::detail
+
+#undef GOSSIP_DETAIL_QUOTE_VALUE
+#undef GOSSIP_DETAIL_QUOTE

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <gossip/version.hpp>
+
 #include <charconv>
 #include <chrono>
 #include <concepts>
@@ -8,7 +10,7 @@
 #include <string_view>
 #include <type_traits>
 
-namespace gossip::detail {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 
 /// The nearest count of nanoseconds, for durations of any type and size.
 template <class Rep, class Period>
@@ -108,4 +110,4 @@ concept writable_value = !std::convertible_to<T, std::string_view> && requires(T
     ValueText{value};
 };
 
-} // namespace gossip::detail
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::detail

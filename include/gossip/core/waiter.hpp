@@ -9,7 +9,7 @@
 #include <mutex>
 #include <stop_token>
 
-namespace gossip::detail {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 
 /// One thread's waiting for something that another thread says, or for the end of its run, on the bus's clock.
 ///
@@ -76,4 +76,4 @@ private:
     bool fired_ = false;
 };
 
-} // namespace gossip::detail
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::detail

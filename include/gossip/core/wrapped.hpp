@@ -8,7 +8,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace gossip::detail {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 
 struct AnyCall {
     void operator()();
@@ -154,4 +154,4 @@ private:
     P processor_;
 };
 
-} // namespace gossip::detail
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::detail

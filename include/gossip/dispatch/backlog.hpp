@@ -21,7 +21,7 @@
 #include <utility>
 #include <vector>
 
-namespace gossip::detail {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 
 /// What waits for something else than its place in line: events whose key is held (each parked in its slot of the
 /// ring), those whose key has come free (`ready`), and those that processors published into a full buffer (`spilled`).
@@ -30,7 +30,7 @@ namespace gossip::detail {
 /// Threads: every member from any thread; one brief lock. No user code runs under it: the data of keyed events is boxed
 ///          before.
 /// Order:   `ready` hands out by ticket, so that events take their turn among those that did not wait.
-/// Cost:    an event whose key is free: two hash lookups; a node is allocated only while more keys are held than before.
+/// Cost:    an event whose key is free: two hash lookups; a node is made only while more keys are held than before.
 ///          Only users of keys, and of full buffers, come here.
 class Backlog {
 public:
@@ -399,4 +399,4 @@ private:
     std::atomic<std::uint64_t> spilled_ever_{0};
 };
 
-} // namespace gossip::detail
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::detail

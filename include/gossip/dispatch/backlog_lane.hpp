@@ -9,7 +9,7 @@
 #include <new>
 #include <vector>
 
-namespace gossip::detail {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 
 using EventRing = TicketRing<Event>;
 
@@ -73,4 +73,4 @@ struct BacklogLane {
     SpilledEvent* last_spilled = nullptr;
 };
 
-} // namespace gossip::detail
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::detail

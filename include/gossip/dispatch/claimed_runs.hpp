@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <memory>
 
-namespace gossip::detail {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 
 // Edges: each name stands at both of its ends in the code
 //   [run]   a run's publication (release)  happens before  the load(acquire) of whoever takes from it: the events are
@@ -143,4 +143,4 @@ private:
     const std::unique_ptr<Run[]> runs_;
 };
 
-} // namespace gossip::detail
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::detail

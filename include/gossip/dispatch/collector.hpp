@@ -12,7 +12,7 @@
 #include <mutex>
 #include <utility>
 
-namespace gossip::detail {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 
 // Edges: each name stands at both of its ends in the code
 //   [attached]  enlist's store(release), after the collector knows its bus  happens before  belongs_to's load(acquire)
@@ -210,4 +210,4 @@ private:
     std::uint64_t enlisted_ = 0;
 };
 
-} // namespace gossip::detail
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::detail

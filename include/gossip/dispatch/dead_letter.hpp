@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-namespace gossip {
+namespace gossip::GOSSIP_VERSION_NAMESPACE {
 
 /// What one subscription made of an event.
 struct Failure {
@@ -51,4 +51,4 @@ using ErrorHook = std::function<void(const ErrorReport&)>;
 /// Called for each event that was accepted and never given to a processor.
 using DropHook = std::function<void(const Event&, DropReason)>;
 
-} // namespace gossip
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE

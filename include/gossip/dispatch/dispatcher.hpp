@@ -8,7 +8,7 @@
 
 #include <optional>
 
-namespace gossip::detail {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 
 // Edges: those of gossip/dispatch/engine.hpp
 
@@ -390,4 +390,4 @@ inline void Engine::run_part(Seat& seat, Settlement::Part& part, bool has_turn) 
     tell_enders();
 }
 
-} // namespace gossip::detail
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::detail

@@ -32,7 +32,7 @@
 #include <utility>
 #include <vector>
 
-namespace gossip {
+namespace gossip::GOSSIP_VERSION_NAMESPACE {
 
 /// What became of a publish. Only `accepted` takes the event.
 enum class PublishStatus : std::uint8_t {
@@ -365,7 +365,7 @@ private:
 };
 
 } // namespace detail
-} // namespace gossip
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE
 
 #include <gossip/dispatch/dispatcher.hpp>
 #include <gossip/dispatch/limiting.hpp>

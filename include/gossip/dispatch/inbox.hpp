@@ -17,7 +17,7 @@
 #include <thread>
 #include <utility>
 
-namespace gossip {
+namespace gossip::GOSSIP_VERSION_NAMESPACE {
 
 /// What publish does when the buffer of an event's priority is full.
 enum class Overflow : std::uint8_t {
@@ -413,4 +413,4 @@ private:
 };
 
 } // namespace detail
-} // namespace gossip
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE

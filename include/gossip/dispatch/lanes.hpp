@@ -11,7 +11,7 @@
 #include <memory>
 #include <mutex>
 
-namespace gossip::detail {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 
 // Edges: each name stands at both of its ends in the code
 //   [lane]  a ring's publication (release)  happens before  its users' load(acquire)
@@ -96,4 +96,4 @@ private:
     bool closed_ = false;
 };
 
-} // namespace gossip::detail
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::detail

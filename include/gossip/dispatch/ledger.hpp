@@ -7,7 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace gossip {
+namespace gossip::GOSSIP_VERSION_NAMESPACE {
 
 /// What is counted. Every accepted event ends in exactly one of the five ends.
 enum class Tally : std::uint8_t {
@@ -55,4 +55,4 @@ private:
     std::array<std::atomic<std::uint64_t>, static_cast<std::size_t>(Tally::count_)> cells_{};
 };
 
-} // namespace gossip
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE

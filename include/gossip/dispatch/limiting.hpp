@@ -9,7 +9,7 @@
 #include <condition_variable>
 #include <mutex>
 
-namespace gossip::detail {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 
 // Edges: those of gossip/dispatch/engine.hpp
 
@@ -185,4 +185,4 @@ inline Result Engine::run_special(Run& run, Context& context, Subscriber& subscr
     return result;
 }
 
-} // namespace gossip::detail
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::detail

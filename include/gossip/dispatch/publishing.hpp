@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-namespace gossip::detail {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 
 // Edges: those of gossip/dispatch/engine.hpp
 
@@ -253,4 +253,4 @@ inline Engine::Sync Engine::publish_sync(const EventType& type, const PayloadOps
     return answer;
 }
 
-} // namespace gossip::detail
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::detail

@@ -14,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-namespace gossip::detail {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 
 /// One event in one worker's hands: the host of the contexts that its processors get.
 class Run final : public ContextHost {
@@ -109,11 +109,11 @@ private:
     Subscriber* failed_without_memory_ = nullptr;
 };
 
-} // namespace gossip::detail
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::detail
 
 #include <gossip/dispatch/engine.hpp> // it knows runs by the class above
 
-namespace gossip::detail {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 
 inline std::shared_ptr<void> Run::stop_at(std::int64_t due_ns, std::stop_source source) {
     return engine_.stop_at(due_ns, std::move(source));
@@ -136,4 +136,4 @@ inline Settlement& Run::settle_later() {
     return *settlement_;
 }
 
-} // namespace gossip::detail
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::detail

@@ -13,7 +13,7 @@
 #include <string>
 #include <utility>
 
-namespace gossip {
+namespace gossip::GOSSIP_VERSION_NAMESPACE {
 
 namespace detail {
 
@@ -177,4 +177,4 @@ private:
     std::shared_ptr<const std::string> ticket_;
 };
 
-} // namespace gossip
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE

@@ -11,7 +11,7 @@
 #include <new>
 #include <thread>
 
-namespace gossip::detail {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 
 struct TopicEntry;
 class Subscriber;
@@ -182,4 +182,4 @@ private:
     std::atomic<Seat*> usual_{nullptr};
 };
 
-} // namespace gossip::detail
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::detail

@@ -15,7 +15,7 @@
 #include <utility>
 #include <vector>
 
-namespace gossip::detail {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 
 class Engine;
 
@@ -111,4 +111,4 @@ private:
     std::atomic<bool> left_to_others_{false};
 };
 
-} // namespace gossip::detail
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::detail

@@ -10,7 +10,7 @@
 #include <cmath>
 #include <string>
 
-namespace gossip::detail {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 
 // Edges: those of gossip/dispatch/engine.hpp
 
@@ -395,4 +395,4 @@ inline void Settlement::end(Seat& seat) noexcept {
     engine_->end(seat, event_, kind_, failures_, begun_ns_);
 }
 
-} // namespace gossip::detail
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::detail

@@ -11,7 +11,7 @@
 #include <thread>
 #include <vector>
 
-namespace gossip::detail {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 
 // Edges: those of gossip/dispatch/engine.hpp
 
@@ -297,4 +297,4 @@ inline bool Engine::shutdown(std::optional<std::chrono::nanoseconds> timeout) {
     return true;
 }
 
-} // namespace gossip::detail
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::detail

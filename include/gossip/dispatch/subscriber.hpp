@@ -18,7 +18,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace gossip::detail {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 
 class Collector;
 
@@ -176,4 +176,4 @@ private:
     T* pointer_ = nullptr;
 };
 
-} // namespace gossip::detail
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::detail

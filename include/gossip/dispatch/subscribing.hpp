@@ -8,7 +8,7 @@
 
 #include <algorithm>
 
-namespace gossip::detail {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 
 // Edges: those of gossip/dispatch/engine.hpp
 
@@ -119,4 +119,4 @@ inline bool Engine::await_end_of_runs(const Subscriber& subscriber) noexcept {
     return nobody_left;
 }
 
-} // namespace gossip::detail
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::detail

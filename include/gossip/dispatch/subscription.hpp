@@ -12,7 +12,7 @@
 #include <string>
 #include <utility>
 
-namespace gossip {
+namespace gossip::GOSSIP_VERSION_NAMESPACE {
 
 /// Names one subscription of one bus; never used again for another, nor by another bus of the process.
 class SubscriptionId {
@@ -113,4 +113,4 @@ private:
     SubscriptionId id_;
 };
 
-} // namespace gossip
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE

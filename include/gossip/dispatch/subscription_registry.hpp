@@ -18,7 +18,7 @@
 #include <utility>
 #include <vector>
 
-namespace gossip::detail {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 
 // Edges: those of gossip/dispatch/engine.hpp, and these; each name stands at both of its ends in the code
 //   [listed]    a list's publication (seq_cst)    happens before  protect's load(acquire)
@@ -402,4 +402,4 @@ private:
     std::atomic<std::size_t> live_{0};
 };
 
-} // namespace gossip::detail
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::detail

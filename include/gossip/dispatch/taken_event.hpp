@@ -6,7 +6,7 @@
 #include <memory>
 #include <utility>
 
-namespace gossip::detail {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 
 /// An event that has been moved out of the inbox and belongs to whoever runs it.
 class TakenEvent {
@@ -31,4 +31,4 @@ private:
     Event* event_ = nullptr;
 };
 
-} // namespace gossip::detail
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::detail

@@ -9,7 +9,7 @@
 #include <mutex>
 #include <utility>
 
-namespace gossip::detail {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 
 class Engine;
 class Subscriber;
@@ -90,4 +90,4 @@ private:
     std::atomic<std::size_t> size_{0};
 };
 
-} // namespace gossip::detail
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::detail

@@ -7,7 +7,7 @@
 #include <cstddef>
 #include <mutex>
 
-namespace gossip::detail {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 
 /// Which threads wait for runs of which processors, in all buses of the process: whoever is about to wait for a thread
 /// that (transitively) waits for it learns that, and doesn't.
@@ -186,4 +186,4 @@ inline WaitGraph::Waiter::~Waiter() {
     }
 }
 
-} // namespace gossip::detail
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::detail

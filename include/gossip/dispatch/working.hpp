@@ -7,7 +7,7 @@
 
 #include <algorithm>
 
-namespace gossip::detail {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 
 // Edges: those of gossip/dispatch/engine.hpp
 
@@ -306,4 +306,4 @@ inline Totals Engine::totals() const noexcept {
     return totals;
 }
 
-} // namespace gossip::detail
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::detail

@@ -14,7 +14,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace gossip::filter {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::filter {
 
 /// A question about an event: called as const from any number of threads, answered by a bool. A filter that throws
 /// fails the event like a processor that throws.
@@ -185,4 +185,4 @@ public:
 };
 [[nodiscard]] inline HasKey has_key() noexcept { return {}; }
 
-} // namespace gossip::filter
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::filter

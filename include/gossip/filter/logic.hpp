@@ -6,7 +6,7 @@
 #include <tuple>
 #include <utility>
 
-namespace gossip::filter {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::filter {
 
 /// Yes if every one says yes; asked in order, up to the first no. Of none: yes.
 template <event_filter... Fs>
@@ -71,4 +71,4 @@ template <event_filter F>
     return Not<F>(std::move(filter));
 }
 
-} // namespace gossip::filter
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::filter

@@ -10,7 +10,7 @@
 #include <string_view>
 #include <utility>
 
-namespace gossip::filter {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::filter {
 
 /// Events whose entry `key` equals a value, in kind and value: 2 and 2.0 differ.
 template <class Value>
@@ -93,4 +93,4 @@ private:
 };
 [[nodiscard]] inline HasMetadata has_metadata(std::string key) noexcept { return HasMetadata(std::move(key)); }
 
-} // namespace gossip::filter
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::filter

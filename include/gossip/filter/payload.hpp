@@ -7,7 +7,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace gossip::filter {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::filter {
 
 /// Events with data of type T that the predicate likes. Events without data, and with other data, get a no.
 template <class T, class Predicate>
@@ -58,4 +58,4 @@ template <class T>
     return {};
 }
 
-} // namespace gossip::filter
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::filter

@@ -7,7 +7,7 @@
 
 #include <cstdint>
 
-namespace gossip::filter {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::filter {
 
 /// Every n-th of the events it is asked about, the n-th first.
 ///
@@ -47,4 +47,4 @@ private:
 [[nodiscard]] inline Fraction fraction(double p, std::uint64_t seed) { return {p, seed}; }
 [[nodiscard]] inline Fraction fraction(double p) { return {p, detail::random_bits()}; }
 
-} // namespace gossip::filter
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::filter

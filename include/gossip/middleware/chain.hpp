@@ -7,7 +7,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace gossip::middleware {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::middleware {
 
 struct SampleProcessor {
     Result operator()(Context&, const Event&) { return {}; }
@@ -68,4 +68,4 @@ template <class... Ms>
     }
 }
 
-} // namespace gossip::middleware
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::middleware

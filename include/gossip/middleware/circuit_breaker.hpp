@@ -11,7 +11,7 @@
 #include <mutex>
 #include <utility>
 
-namespace gossip::errors {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::errors {
 
 namespace blocks {
 [[gnu::visibility("default")]] inline constinit const detail::ErrorBlock circuit_open =
@@ -21,9 +21,9 @@ namespace blocks {
 /// What an open circuit breaker answers.
 inline constexpr ReadyMade<RetryableError> circuit_open{blocks::circuit_open};
 
-} // namespace gossip::errors
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::errors
 
-namespace gossip::middleware {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::middleware {
 
 struct CircuitBreakerOptions {
     int failures = 5;                                             // so many in a row open it
@@ -190,4 +190,4 @@ private:
     return CircuitBreaker(std::make_shared<Circuit>(options));
 }
 
-} // namespace gossip::middleware
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::middleware

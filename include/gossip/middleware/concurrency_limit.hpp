@@ -11,7 +11,7 @@
 #include <mutex>
 #include <utility>
 
-namespace gossip::errors {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::errors {
 
 namespace blocks {
 [[gnu::visibility("default")]] inline constinit const detail::ErrorBlock too_many_at_once =
@@ -21,9 +21,9 @@ namespace blocks {
 /// What a concurrency limit answers to an event that would have to wait for too long.
 inline constexpr ReadyMade<RetryableError> too_many_at_once{blocks::too_many_at_once};
 
-} // namespace gossip::errors
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::errors
 
-namespace gossip::middleware {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::middleware {
 
 struct ConcurrencyLimitOptions {
     int runs = 1;                                                        // at most so many at once
@@ -145,4 +145,4 @@ private:
     return concurrency_limit(options);
 }
 
-} // namespace gossip::middleware
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::middleware

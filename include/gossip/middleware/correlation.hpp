@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-namespace gossip::middleware {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::middleware {
 
 /// The policy of correlation().
 class Correlation {
@@ -39,7 +39,7 @@ template <std::convertible_to<std::string>... Names>
     return Middleware(Correlation(std::vector<std::string>{std::string(std::forward<Names>(names))...}));
 }
 
-} // namespace gossip::middleware
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::middleware
 
 template <class Next>
 inline constexpr bool gossip::detail::never_fails<gossip::detail::Bound<gossip::middleware::Correlation, Next>> =

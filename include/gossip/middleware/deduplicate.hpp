@@ -18,7 +18,7 @@
 #include <unordered_map>
 #include <utility>
 
-namespace gossip::middleware {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::middleware {
 
 struct DeduplicateOptions {
     std::int64_t count = 10'000;                                       // so many of the latest keys are remembered,
@@ -189,4 +189,4 @@ template <class KeyOf>
 requires std::invocable<const KeyOf&, const Event&>
 [[nodiscard]] auto deduplicate(KeyOf key_of) { return deduplicate(DeduplicateOptions{}, std::move(key_of)); }
 
-} // namespace gossip::middleware
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::middleware

@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-namespace gossip::middleware {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::middleware {
 
 /// The policy of duplicate_every().
 class DuplicateEvery {
@@ -33,4 +33,4 @@ private:
 /// may. The answer is the first failure. Each processor counts for itself.
 [[nodiscard]] inline auto duplicate_every(std::int64_t n) { return Middleware(DuplicateEvery(n)); }
 
-} // namespace gossip::middleware
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::middleware

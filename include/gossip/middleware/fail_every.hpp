@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-namespace gossip::middleware {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::middleware {
 
 /// The policy of fail_every().
 class FailEvery {
@@ -33,4 +33,4 @@ private:
     return Middleware(FailEvery(n, error));
 }
 
-} // namespace gossip::middleware
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::middleware

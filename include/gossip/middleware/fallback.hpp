@@ -4,7 +4,7 @@
 
 #include <utility>
 
-namespace gossip::middleware {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::middleware {
 
 /// What a fallback bound to the type of the data does.
 template <class Second>
@@ -73,4 +73,4 @@ template <class F>
     return Middleware(Fallback<F>(std::move(f)));
 }
 
-} // namespace gossip::middleware
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::middleware

@@ -5,7 +5,7 @@
 #include <concepts>
 #include <utility>
 
-namespace gossip::middleware {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::middleware {
 
 /// The policy of ignore_errors().
 template <class Predicate>
@@ -41,7 +41,7 @@ template <class Predicate>
 }
 [[nodiscard]] inline auto ignore_errors() { return ignore_errors(EveryError{}); }
 
-} // namespace gossip::middleware
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::middleware
 
 template <class Next>
 inline constexpr bool gossip::detail::never_fails<

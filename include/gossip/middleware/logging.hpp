@@ -13,7 +13,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace gossip::middleware {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::middleware {
 
 /// One run as a structured sink sees it. Lives for the call of the sink.
 struct LogRecord {
@@ -167,7 +167,7 @@ template <class Sink>
     return logging(std::move(name), std::move(sink), EveryRun{});
 }
 
-} // namespace gossip::middleware
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::middleware
 
 template <class Sink, class Predicate, class Next>
 inline constexpr bool

@@ -6,7 +6,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace gossip::middleware {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::middleware {
 
 /// The policy of a function of yours.
 template <class F>
@@ -47,4 +47,4 @@ template <class F>
     return Middleware<Made<F>>(Made<F>(std::move(f)));
 }
 
-} // namespace gossip::middleware
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::middleware

@@ -18,7 +18,7 @@
 #include <utility>
 #include <vector>
 
-namespace gossip::middleware {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::middleware {
 
 /// The upper ends of the histogram's buckets, in nanoseconds: 1 µs to 50 s in steps of 1, 2.5 and 5. What is above is
 /// counted in one more bucket.
@@ -245,7 +245,7 @@ private:
     return Middleware(Measure(page.series(name)));
 }
 
-} // namespace gossip::middleware
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::middleware
 
 template <class Next>
 inline constexpr bool gossip::detail::never_fails<gossip::detail::Bound<gossip::middleware::Measure, Next>> =

@@ -11,7 +11,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace gossip::middleware {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::middleware {
 
 /// What tells a middleware from a processor where one stands for the other by mistake.
 struct MiddlewareBase {};
@@ -50,4 +50,4 @@ private:
     [[no_unique_address]] Policy policy_;
 };
 
-} // namespace gossip::middleware
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::middleware

@@ -11,7 +11,7 @@
 #include <optional>
 #include <utility>
 
-namespace gossip::errors {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::errors {
 
 namespace blocks {
 [[gnu::visibility("default")]] inline constinit const detail::ErrorBlock rate_limited =
@@ -21,9 +21,9 @@ namespace blocks {
 /// What a rate limit answers to an event that would have to wait for too long.
 inline constexpr ReadyMade<RetryableError> rate_limited{blocks::rate_limited};
 
-} // namespace gossip::errors
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::errors
 
-namespace gossip::middleware {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::middleware {
 
 struct RateLimitOptions {
     std::int64_t events = 100;                              // so many
@@ -113,4 +113,4 @@ template <class Rep, class Period>
     return rate_limit(options);
 }
 
-} // namespace gossip::middleware
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::middleware

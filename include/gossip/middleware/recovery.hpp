@@ -2,7 +2,7 @@
 
 #include <gossip/middleware/middleware.hpp>
 
-namespace gossip::middleware {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::middleware {
 
 /// The policy of recovery().
 class Recovery {
@@ -22,7 +22,7 @@ public:
 /// Cost: nothing while nothing is thrown.
 [[nodiscard]] inline auto recovery() noexcept { return Middleware<Recovery>(Recovery{}); }
 
-} // namespace gossip::middleware
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::middleware
 
 template <class Next>
 inline constexpr bool gossip::detail::never_fails<gossip::detail::Bound<gossip::middleware::Recovery, Next>> =

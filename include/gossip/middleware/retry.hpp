@@ -8,7 +8,7 @@
 #include <limits>
 #include <utility>
 
-namespace gossip::middleware {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::middleware {
 
 /// How often, how soon, and what is tried again.
 struct RetryPolicy {
@@ -112,4 +112,4 @@ template <class Rep, class Period>
 }
 [[nodiscard]] inline auto retry(int times) { return retry(times, RetryPolicy{}.first_delay); }
 
-} // namespace gossip::middleware
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::middleware

@@ -5,7 +5,7 @@
 
 #include <chrono>
 
-namespace gossip::middleware {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::middleware {
 
 /// The policy of timeout().
 class Timeout {
@@ -49,4 +49,4 @@ template <class Rep, class Period>
     return Middleware(Timeout(detail::clamped_nanoseconds(timeout)));
 }
 
-} // namespace gossip::middleware
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::middleware

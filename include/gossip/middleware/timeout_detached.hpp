@@ -20,7 +20,7 @@
 #include <utility>
 #include <vector>
 
-namespace gossip::middleware {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::middleware {
 
 struct DetachedOptions {
     int helpers = 4; // threads, at most, for each processor
@@ -328,4 +328,4 @@ template <class Rep, class Period>
     return {detail::clamped_nanoseconds(timeout), options, std::make_shared<DetachedCounts>()};
 }
 
-} // namespace gossip::middleware
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::middleware

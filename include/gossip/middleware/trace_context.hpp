@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-namespace gossip::middleware {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::middleware {
 
 /// Where something stands in a trace, as the W3C's `traceparent` says it:
 /// `00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01`.
@@ -82,4 +82,4 @@ private:
     }
 };
 
-} // namespace gossip::middleware
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::middleware

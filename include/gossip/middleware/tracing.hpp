@@ -14,7 +14,7 @@
 #include <string_view>
 #include <utility>
 
-namespace gossip::middleware {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::middleware {
 
 /// One run of a processor as a tracer sees it. Lives as long as the run.
 struct Span {
@@ -156,7 +156,7 @@ template <class Tracer>
 }
 [[nodiscard]] inline auto tracing(std::string name = {}) { return tracing(std::move(name), NoTracer{}); }
 
-} // namespace gossip::middleware
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::middleware
 
 template <class Tracer, class Next>
 inline constexpr bool gossip::detail::never_fails<gossip::detail::Bound<gossip::middleware::Tracing<Tracer>, Next>> =

@@ -1,11 +1,13 @@
 // Codec<T>: how data of type T becomes the bytes of a message, and comes back.
 #pragma once
 
+#include <gossip/version.hpp>
+
 #include <concepts>
 #include <string>
 #include <string_view>
 
-namespace gossip {
+namespace gossip::GOSSIP_VERSION_NAMESPACE {
 
 /// The codec of one type, for who has one: specialize it, and it wins over the codec that a provider uses for others.
 ///
@@ -88,4 +90,4 @@ template <class Default, class T>
 }
 
 } // namespace detail
-} // namespace gossip
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE

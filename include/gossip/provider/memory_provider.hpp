@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-namespace gossip {
+namespace gossip::GOSSIP_VERSION_NAMESPACE {
 
 /// The provider of a bus within one process: the shortest way from publish to the inbox.
 ///
@@ -27,4 +27,4 @@ public:
 
 static_assert(event_provider<MemoryProvider>);
 
-} // namespace gossip
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE

@@ -29,7 +29,7 @@
 ///
 /// tests/conformance/suite.hpp proves a provider: it is included by a test of yours, which says how to make one.
 /// examples/loopback is a whole one.
-namespace gossip {
+namespace gossip::GOSSIP_VERSION_NAMESPACE {
 
 /// What a provider has taken out of the process. When nothing is under way, `accepted == sent + dropped + abandoned`.
 struct Outgoing {
@@ -143,4 +143,4 @@ inline constexpr bool local_data = false;
 template <>
 inline constexpr bool local_data<DeadLetter> = true;
 
-} // namespace gossip
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE

@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-namespace gossip::detail {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 
 /// Its address tells one default codec from another.
 template <class DefaultCodec>
@@ -27,4 +27,4 @@ template <class DefaultCodec, class T>
     return type;
 }
 
-} // namespace gossip::detail
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::detail

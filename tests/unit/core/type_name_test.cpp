@@ -1,4 +1,5 @@
 #include <gossip/core/type_name.hpp>
+#include <gossip/fwd.hpp>
 
 #include <map>
 #include <memory>
@@ -29,6 +30,8 @@ TEST_CASE("a type is named as people write it", "[type_name]") {
     CHECK(type_name<std::vector<std::string>>() == "std::vector<std::string>");
     CHECK(type_name<std::map<int, std::vector<double>>>() == "std::map<int, std::vector<double>>");
     CHECK(type_name<shop::Box<shop::Box<int>>>() == "shop::Box<shop::Box<int>>");
+    CHECK(type_name<gossip::Event>() == "gossip::Event");
+    CHECK(type_name<shop::Box<gossip::testing::ManualClock>>() == "shop::Box<gossip::testing::ManualClock>");
     CHECK(type_name<Hidden>() == "(anonymous)::Hidden");
 }
 

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <chrono>
 
-namespace gossip::redis::detail {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::redis::detail {
 
 /// The pauses between attempts: each drawn evenly from nothing up to a bound that doubles from `first` to `most`, so
 /// that many clients of a server that comes back do not come back together.
@@ -28,4 +28,4 @@ private:
     std::chrono::milliseconds bound_;
 };
 
-} // namespace gossip::redis::detail
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::redis::detail

@@ -28,7 +28,7 @@
 #include <string_view>
 #include <utility>
 
-namespace gossip {
+namespace gossip::GOSSIP_VERSION_NAMESPACE {
 
 namespace detail {
 
@@ -279,4 +279,4 @@ inline void write_cloud_event(std::string& out, const Event& event, std::string_
 template <std::same_as<std::string> Temporary>
 Result scan_cloud_event(Temporary&& bytes, Envelope& out, const EnvelopeLimits& limits = {}) = delete;
 
-} // namespace gossip
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE

@@ -11,7 +11,7 @@
 #include <string_view>
 #include <utility>
 
-namespace gossip::detail {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 
 /// Told of the end of one command; its address is the command's tag. Tags below `first_tag` are no addresses.
 /// Owns: itself once the publisher has accepted the command: whoever is told of its end takes it with `end_of`.
@@ -87,4 +87,4 @@ private:
     const std::shared_ptr<CommandWaiter> waiter_;
 };
 
-} // namespace gossip::detail
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::detail

@@ -18,7 +18,7 @@
 #include <zstd.h>
 #endif
 
-namespace gossip {
+namespace gossip::GOSSIP_VERSION_NAMESPACE {
 
 /// What Encoding says of data that is compressed: a string of base64 (RFC 4648, padded) of one zstd frame of its text.
 inline constexpr std::string_view zstd_encoding = "zstd+base64";
@@ -194,4 +194,4 @@ inline void append_zstd(std::string&, std::string_view) {
     return {};
 }
 
-} // namespace gossip
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE

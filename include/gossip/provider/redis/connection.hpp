@@ -17,7 +17,7 @@
 #include <string>
 #include <string_view>
 
-namespace gossip::redis::detail {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::redis::detail {
 
 /// A connection that has been greeted: logged in, named, its database chosen, its server known to answer.
 ///
@@ -258,4 +258,4 @@ private:
     std::string_view unread_; // of what the transport has received
 };
 
-} // namespace gossip::redis::detail
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::redis::detail

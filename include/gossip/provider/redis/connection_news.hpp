@@ -8,7 +8,7 @@
 #include <optional>
 #include <string_view>
 
-namespace gossip::redis::detail {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::redis::detail {
 
 /// Tells the hook of each outage once, however many attempts it has, and of its end.
 /// Threads: that of the connection.
@@ -56,4 +56,4 @@ private:
     bool refused_ = false;
 };
 
-} // namespace gossip::redis::detail
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::redis::detail

@@ -25,7 +25,7 @@
 #include <string_view>
 #include <vector>
 
-namespace gossip::redis {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::redis {
 
 /// The sorted set of the events to come. Its scores are milliseconds since 1970 by the server's clock.
 [[nodiscard]] inline std::string delayed_set(const RedisOptions& options) { return options.prefix + "gossip.delayed"; }
@@ -254,4 +254,4 @@ private:
     detail::IoThread thread_;
 };
 
-} // namespace gossip::redis
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::redis

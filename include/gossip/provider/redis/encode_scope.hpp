@@ -1,10 +1,12 @@
 #pragma once
 
+#include <gossip/version.hpp>
+
 #include <cstddef>
 #include <string>
 #include <utility>
 
-namespace gossip::detail {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 
 /// What a thread encodes into; kept from event to event, unless it has grown large.
 struct EncodeBuffers {
@@ -40,4 +42,4 @@ private:
     const bool nested_;
 };
 
-} // namespace gossip::detail
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::detail

@@ -24,7 +24,7 @@
 #include <string_view>
 #include <utility>
 
-namespace gossip {
+namespace gossip::GOSSIP_VERSION_NAMESPACE {
 
 /// What write_envelope cannot know from the event.
 struct EnvelopeOptions {
@@ -196,4 +196,4 @@ inline void write_envelope(std::string& out, const Event& event, std::string_vie
     });
 }
 
-} // namespace gossip
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE

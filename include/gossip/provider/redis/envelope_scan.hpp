@@ -20,7 +20,7 @@
 #include <system_error>
 #include <utility>
 
-namespace gossip {
+namespace gossip::GOSSIP_VERSION_NAMESPACE {
 
 /// What a message may have, when it is written and when it is read.
 struct EnvelopeLimits {
@@ -345,4 +345,4 @@ inline void apply_envelope(Event& event, Envelope& envelope) {
     }
 }
 
-} // namespace gossip
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE

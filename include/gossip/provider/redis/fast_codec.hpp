@@ -13,7 +13,7 @@
 #include <string>
 #include <string_view>
 
-namespace gossip {
+namespace gossip::GOSSIP_VERSION_NAMESPACE {
 
 namespace detail {
 
@@ -89,4 +89,4 @@ struct FastCodec {
     }
 };
 
-} // namespace gossip
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE

@@ -31,7 +31,7 @@ GOSSIP_LENIENT_END
 #include <type_traits>
 #include <utility>
 
-namespace gossip::detail {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 
 /// What the parser has found. Of the values the one of its kind counts.
 struct FastToken {
@@ -370,4 +370,4 @@ bool take_as(FastReader& reader, void* target, const FastToken& token) {
     }
 }
 
-} // namespace gossip::detail
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::detail

@@ -12,7 +12,7 @@
 #include <type_traits>
 #include <vector>
 
-namespace gossip::detail {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 
 /// How deep data of FastCodec may be nested.
 inline constexpr std::size_t fast_depth = 64;
@@ -76,4 +76,4 @@ struct FastPath {
     }
 };
 
-} // namespace gossip::detail
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::detail

@@ -24,7 +24,7 @@ GOSSIP_LENIENT_END
 #include <tuple>
 #include <utility>
 
-namespace gossip::detail {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 
 /// A stream, as RapidJSON wants it, that appends to a string.
 struct FastSink {
@@ -155,4 +155,4 @@ private:
     rapidjson::Writer<FastSink, rapidjson::UTF8<>, rapidjson::UTF8<>, FastPool> writer_{sink_, &pool_, levels};
 };
 
-} // namespace gossip::detail
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::detail

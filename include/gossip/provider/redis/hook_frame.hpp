@@ -9,7 +9,7 @@
 #include <memory>
 #include <utility>
 
-namespace gossip::detail {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 
 /// Marks the thread that runs a connection hook as inside of the bus, as one that runs a processor is: a shutdown that
 /// the hook asks for closes the intake and is finished by a call from outside, for it would wait for this very thread.
@@ -56,4 +56,4 @@ private:
     const std::shared_ptr<std::atomic<Engine*>> home_ = std::make_shared<std::atomic<Engine*>>(nullptr);
 };
 
-} // namespace gossip::detail
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::detail

@@ -26,7 +26,7 @@
 #include <unordered_map>
 #include <utility>
 
-namespace gossip::detail {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 
 /// Makes events of messages and hands them to the engine; their data stays text until a worker asks for it. Runs no
 /// user code.
@@ -194,4 +194,4 @@ private:
     std::atomic<int> waiting_inside_{0};
 };
 
-} // namespace gossip::detail
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::detail

@@ -1,12 +1,14 @@
 // The thread that serves a connection.
 #pragma once
 
+#include <gossip/version.hpp>
+
 #include <atomic>
 #include <mutex>
 #include <thread>
 #include <utility>
 
-namespace gossip::redis::detail {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::redis::detail {
 
 /// A thread that is waited for by whoever ends it, but not by itself: what it calls may ask for its end.
 ///
@@ -43,4 +45,4 @@ private:
     std::thread thread_; // under mutex_, once started
 };
 
-} // namespace gossip::redis::detail
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::redis::detail

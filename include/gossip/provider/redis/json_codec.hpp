@@ -13,7 +13,7 @@
 #include <string>
 #include <string_view>
 
-namespace gossip {
+namespace gossip::GOSSIP_VERSION_NAMESPACE {
 
 namespace detail {
 
@@ -101,4 +101,4 @@ struct JsonCodec {
     }
 };
 
-} // namespace gossip
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE

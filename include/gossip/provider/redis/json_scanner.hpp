@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <string_view>
 
-namespace gossip::detail {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 
 /// How deep arrays and objects may stand in each other, at most; a scanner keeps one bit for each level.
 inline constexpr std::size_t deepest_json = 512;
@@ -274,4 +274,4 @@ private:
     std::array<std::uint64_t, deepest_json / 64> objects_{};
 };
 
-} // namespace gossip::detail
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::detail

@@ -1,6 +1,8 @@
 // The characters of JSON strings: UTF-8, escapes, and the runs that need neither.
 #pragma once
 
+#include <gossip/version.hpp>
+
 #include <algorithm>
 #include <bit>
 #include <cstddef>
@@ -9,7 +11,7 @@
 #include <string>
 #include <string_view>
 
-namespace gossip::detail {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 
 /// The first byte from `p` on that is no plain character of a JSON string: a quote, a backslash, a control character,
 /// the begin of anything but ASCII. Cost: 8 bytes in 1.5 ns.
@@ -191,4 +193,4 @@ inline void append_unescaped(std::string& out, std::string_view raw) {
     }
 }
 
-} // namespace gossip::detail
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::detail

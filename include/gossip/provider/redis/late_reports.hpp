@@ -11,7 +11,7 @@
 #include <memory>
 #include <utility>
 
-namespace gossip::detail {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 
 /// Threads: `tell` from any thread. At most 1,024 reports wait; what more there is is counted and not told.
 class LateReports {
@@ -75,4 +75,4 @@ private:
     std::atomic<std::uint64_t> untold_{0};
 };
 
-} // namespace gossip::detail
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::detail

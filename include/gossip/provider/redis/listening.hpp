@@ -19,7 +19,7 @@
 #include <utility>
 #include <vector>
 
-namespace gossip {
+namespace gossip::GOSSIP_VERSION_NAMESPACE {
 
 /// A look at a running Redis provider.
 struct RedisStats {
@@ -30,9 +30,9 @@ struct RedisStats {
     std::uint64_t untold = 0;    // errors that came faster than the error hook could be told
 };
 
-} // namespace gossip
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE
 
-namespace gossip::detail {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 
 /// A deadline of that much patience on the machine's steady clock; the largest there is for what would be later.
 [[nodiscard]] inline std::chrono::steady_clock::time_point deadline_in(std::chrono::nanoseconds timeout) noexcept {
@@ -182,4 +182,4 @@ public:
     virtual void stats(RedisStats& stats) const = 0;
 };
 
-} // namespace gossip::detail
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::detail

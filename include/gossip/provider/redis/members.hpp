@@ -1,6 +1,8 @@
 // members<T>: the members of a type, declared once at compile time, for FastCodec.
 #pragma once
 
+#include <gossip/version.hpp>
+
 #include <array>
 #include <cstddef>
 #include <string_view>
@@ -8,7 +10,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace gossip {
+namespace gossip::GOSSIP_VERSION_NAMESPACE {
 
 namespace detail {
 
@@ -115,4 +117,4 @@ template <class T>
 inline constexpr std::size_t member_count = std::tuple_size_v<decltype(members<T>.all)>;
 
 } // namespace detail
-} // namespace gossip
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE

@@ -11,7 +11,7 @@
 #include <string>
 #include <string_view>
 
-namespace gossip {
+namespace gossip::GOSSIP_VERSION_NAMESPACE {
 
 /// How events travel: to whoever listens now, or through streams that keep them for each group.
 enum class RedisMode : std::uint8_t { pub_sub, streams };
@@ -96,4 +96,4 @@ struct RedisOptions {
     ConnectionHook on_connection{};
 };
 
-} // namespace gossip
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE

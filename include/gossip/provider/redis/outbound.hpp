@@ -33,7 +33,7 @@
 #include <string_view>
 #include <utility>
 
-namespace gossip::detail {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 
 /// The field of a stream's entry that holds the event.
 inline constexpr std::string_view stream_field = "event";
@@ -357,4 +357,4 @@ private:
     redis::Publisher publisher_;                 // last: its thread calls this
 };
 
-} // namespace gossip::detail
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::detail

@@ -14,7 +14,7 @@
 
 #include <sys/uio.h>
 
-namespace gossip::redis::detail {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::redis::detail {
 
 /// Encoded commands on their way: kept until they are answered, so that they can be sent again.
 ///
@@ -212,4 +212,4 @@ private:
     std::size_t unsent_ = 0;
 };
 
-} // namespace gossip::redis::detail
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::redis::detail

@@ -12,7 +12,7 @@
 
 #include <sys/uio.h>
 
-namespace gossip::redis::detail {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::redis::detail {
 
 /// An outbox, and the right to write from it, which one thread has at a time and keeps without the lock.
 ///
@@ -81,4 +81,4 @@ private:
     bool blocked_ = false;
 };
 
-} // namespace gossip::redis::detail
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::redis::detail

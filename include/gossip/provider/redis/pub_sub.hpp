@@ -21,7 +21,7 @@
 #include <string>
 #include <string_view>
 
-namespace gossip::redis {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::redis {
 
 /// Listens to channels and patterns on one connection.
 ///
@@ -376,4 +376,4 @@ private:
     detail::IoThread thread_;
 };
 
-} // namespace gossip::redis
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::redis

@@ -20,7 +20,7 @@
 #include <string_view>
 #include <vector>
 
-namespace gossip::detail {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 
 /// Threads: every member from any thread. Owns: the connection that listens, made when it is first needed.
 class PubSubListening final : public RedisListening, public redis::PubSubListener {
@@ -153,4 +153,4 @@ private:
     std::unique_ptr<redis::PubSub> pub_sub_; // set under mutex_, once; last: its thread calls this
 };
 
-} // namespace gossip::detail
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::detail

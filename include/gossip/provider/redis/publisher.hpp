@@ -20,7 +20,7 @@
 #include <mutex>
 #include <string_view>
 
-namespace gossip::redis {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::redis {
 
 /// Sends commands without waiting for their answers: the caller's thread encodes, one I/O thread writes what has
 /// gathered and reads the answers. Where nothing is under way the caller's thread writes itself, which saves a wake-up.
@@ -392,4 +392,4 @@ private:
     detail::IoThread thread_;
 };
 
-} // namespace gossip::redis
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::redis

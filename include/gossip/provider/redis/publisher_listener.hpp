@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <string_view>
 
-namespace gossip::redis {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::redis {
 
 /// What the server answered: PUBLISH's number of receivers (on that node alone), or the id that XADD gave the entry.
 struct Confirmation {
@@ -50,4 +50,4 @@ struct PublisherStats {
     bool connected = false;     // it takes commands now
 };
 
-} // namespace gossip::redis
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::redis

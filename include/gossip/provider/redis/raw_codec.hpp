@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-namespace gossip {
+namespace gossip::GOSSIP_VERSION_NAMESPACE {
 
 /// The codec of a std::string that is JSON text already: it goes into the message as it is, and comes out as it came.
 ///
@@ -36,4 +36,4 @@ struct TrustedRawCodec {
     }
 };
 
-} // namespace gossip
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE

@@ -26,7 +26,7 @@
 #include <utility>
 #include <vector>
 
-namespace gossip {
+namespace gossip::GOSSIP_VERSION_NAMESPACE {
 
 namespace detail {
 
@@ -209,4 +209,4 @@ template <class T, class DefaultCodec = JsonCodec>
 }
 
 } // namespace redis
-} // namespace gossip
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE

@@ -15,7 +15,7 @@
 
 #include <hiredis/hiredis.h>
 
-namespace gossip::redis::detail {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::redis::detail {
 
 /// One answer: its values in the order of the wire, an array before its elements, their texts in one piece of memory.
 /// Cost: nothing is allocated once it has had an answer of this size.
@@ -204,4 +204,4 @@ private:
     std::unique_ptr<redisReader, Free> reader_;
 };
 
-} // namespace gossip::redis::detail
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::redis::detail

@@ -1,6 +1,8 @@
 // How a command looks on the wire: an array of bulk strings.
 #pragma once
 
+#include <gossip/version.hpp>
+
 #include <charconv>
 #include <cstddef>
 #include <cstdint>
@@ -10,7 +12,7 @@
 #include <string>
 #include <string_view>
 
-namespace gossip::redis::detail {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::redis::detail {
 
 using Arguments = std::span<const std::string_view>;
 
@@ -82,4 +84,4 @@ private:
     std::size_t size_;
 };
 
-} // namespace gossip::redis::detail
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::redis::detail

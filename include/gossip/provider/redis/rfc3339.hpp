@@ -1,6 +1,8 @@
 // Moments as RFC 3339 writes them: 2024-01-02T03:04:05.123456789Z.
 #pragma once
 
+#include <gossip/version.hpp>
+
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
@@ -9,7 +11,7 @@
 #include <string>
 #include <string_view>
 
-namespace gossip::detail {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 
 inline void write_two_digits(char* to, std::uint32_t value) noexcept {
     to[0] = static_cast<char>('0' + value / 10);
@@ -143,4 +145,4 @@ private:
     return true;
 }
 
-} // namespace gossip::detail
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::detail

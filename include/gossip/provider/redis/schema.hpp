@@ -14,7 +14,7 @@
 #include <string_view>
 #include <utility>
 
-namespace gossip {
+namespace gossip::GOSSIP_VERSION_NAMESPACE {
 
 /// Makes JSON of the newest version of JSON of an older one: `std::string (std::uint32_t version, std::string_view
 /// data)`, the version being that of the data. Called by the worker that reads the data, also by several at once; what
@@ -68,4 +68,4 @@ private:
     std::map<std::string, Schema, std::less<>> schemas_;
 };
 
-} // namespace gossip
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE

@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-namespace gossip::redis {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::redis {
 
 namespace detail {
 
@@ -40,4 +40,4 @@ namespace detail {
     return FatalError{line};
 }
 
-} // namespace gossip::redis
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::redis

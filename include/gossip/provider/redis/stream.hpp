@@ -13,7 +13,7 @@
 #include <string_view>
 #include <utility>
 
-namespace gossip::redis {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::redis {
 
 /// Reads streams as one consumer of a group: each entry goes to one consumer of the group, at least once, until one of
 /// them has settled it.
@@ -116,4 +116,4 @@ private:
     detail::IoThread thread_;
 };
 
-} // namespace gossip::redis
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::redis

@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-namespace gossip::redis::detail {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::redis::detail {
 
 /// The entries of one answer, of a read or a claim, on their way to the listener; the walk may stop before any of them.
 /// Owns: the answer, which it takes from the connection.
@@ -77,4 +77,4 @@ private:
     std::size_t at_ = 0;
 };
 
-} // namespace gossip::redis::detail
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::redis::detail

@@ -13,7 +13,7 @@
 #include <string>
 #include <string_view>
 
-namespace gossip::redis {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::redis {
 
 /// An entry of one of a StreamReader's streams: what it is settled by.
 struct EntryId {
@@ -162,4 +162,4 @@ struct StreamStats {
                                                      : options.stream.dead_letter_stream;
 }
 
-} // namespace gossip::redis
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::redis

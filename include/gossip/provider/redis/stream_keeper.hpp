@@ -15,7 +15,7 @@
 #include <string_view>
 #include <vector>
 
-namespace gossip::redis::detail {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::redis::detail {
 
 /// The rarer conversations with the server about a group, one question and its answer at a time: groups, claims,
 /// burials, trimming, idle consumers, the registry of streams.
@@ -316,4 +316,4 @@ private:
     bool knows_idle_ = true; // XPENDING's IDLE
 };
 
-} // namespace gossip::redis::detail
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::redis::detail

@@ -26,7 +26,7 @@
 #include <string_view>
 #include <vector>
 
-namespace gossip::detail {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 
 /// Threads: every member from any thread. Owns: the reader, made when it is first needed.
 class StreamListening final : public RedisListening, public redis::StreamListener {
@@ -213,4 +213,4 @@ private:
     std::unique_ptr<redis::StreamReader> reader_; // set under mutex_, once; last: its thread calls this
 };
 
-} // namespace gossip::detail
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::detail

@@ -20,7 +20,7 @@
 #include <utility>
 #include <vector>
 
-namespace gossip::redis::detail {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::redis::detail {
 
 /// The reader thread of a StreamReader: reads, hands on, settles, claims, repairs.
 ///
@@ -380,4 +380,4 @@ private:
     bool done_ = false;
 };
 
-} // namespace gossip::redis::detail
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::redis::detail

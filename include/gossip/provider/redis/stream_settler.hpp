@@ -18,7 +18,7 @@
 #include <utility>
 #include <vector>
 
-namespace gossip::redis::detail {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::redis::detail {
 
 /// What a consumer has taken: acknowledged in bulk when it is settled, its claim renewed as long as it is not. Sends
 /// without waiting, on a connection of its own, for the reading one is mostly asleep in the server.
@@ -337,4 +337,4 @@ private:
     std::vector<std::string_view> arguments_;
 };
 
-} // namespace gossip::redis::detail
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::redis::detail

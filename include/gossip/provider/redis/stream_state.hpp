@@ -22,7 +22,7 @@
 #include <utility>
 #include <vector>
 
-namespace gossip::redis::detail {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::redis::detail {
 
 struct Settling {
     enum class What : std::uint8_t { ack, leave, bury, tried };
@@ -365,4 +365,4 @@ private:
     bool ended_ = false;
 };
 
-} // namespace gossip::redis::detail
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::redis::detail

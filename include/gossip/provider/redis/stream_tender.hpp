@@ -25,7 +25,7 @@
 #include <utility>
 #include <vector>
 
-namespace gossip::redis::detail {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::redis::detail {
 
 /// What a StreamReader's thread does besides reading: makes and repairs groups, looks for what crashed consumers have
 /// left, claims or buries it, finds new streams, trims.
@@ -359,4 +359,4 @@ protected:
     bool is_new_ = false; // the set of streams: a read that is out does not see it
 };
 
-} // namespace gossip::redis::detail
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::redis::detail

@@ -26,7 +26,7 @@
 #include <sys/stat.h>
 #endif
 
-namespace gossip::redis {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::redis {
 
 #if defined(GOSSIP_HAS_TLS)
 inline constexpr bool has_tls = true;
@@ -284,4 +284,4 @@ inline void check(const TlsOptions& options, bool is_used, const std::string& ho
 }
 
 } // namespace detail
-} // namespace gossip::redis
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::redis

@@ -14,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-namespace gossip::redis {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::redis {
 
 /// Gets what arrives on a PubSub's channels.
 ///
@@ -169,4 +169,4 @@ private:
 };
 
 } // namespace detail
-} // namespace gossip::redis
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::redis

@@ -15,7 +15,7 @@
 #include <string>
 #include <string_view>
 
-namespace gossip::redis::detail {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::redis::detail {
 
 /// Bytes to the server and back: a socket, and TLS over it where the url asks for it.
 ///
@@ -221,4 +221,4 @@ private:
     std::string plain_;
 };
 
-} // namespace gossip::redis::detail
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::redis::detail

@@ -11,7 +11,7 @@
 #include <string>
 #include <string_view>
 
-namespace gossip::redis {
+namespace gossip::GOSSIP_VERSION_NAMESPACE::redis {
 
 /// Where a server is and who asks: a checked url.
 struct Endpoint {
@@ -273,4 +273,4 @@ inline const RedisOptions& checked(const RedisOptions& options) {
 }
 
 } // namespace detail
-} // namespace gossip::redis
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::redis

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <string>
 
-namespace gossip {
+namespace gossip::GOSSIP_VERSION_NAMESPACE {
 
 /// How a message is written; both are read.
 enum class WireFormat : std::uint8_t { envelope, cloud_events };
@@ -22,4 +22,4 @@ struct WireOptions {
     SchemaTable schemas{};
 };
 
-} // namespace gossip
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE
