@@ -28,6 +28,12 @@ if(GOSSIP_SANITIZE)
     add_link_options(${gossip_sanitizer_flags})
 endif()
 
+option(GOSSIP_COVERAGE "Count which lines and branches the tests run (g++; see tests/run --coverage)" OFF)
+if(GOSSIP_COVERAGE)
+    add_compile_options(--coverage -fprofile-update=atomic)
+    add_link_options(--coverage)
+endif()
+
 # Sets `result` to TRUE if one of the sources includes a header of gossip::redis and there is no such target.
 function(gossip_lacks_redis result)
     set(lacks FALSE)

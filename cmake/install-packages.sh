@@ -1,6 +1,6 @@
 # Sourced by tests/run, examples/run and bench/run. Installs what is missing with the system's package manager, or says how.
 #
-#   install_packages group...     groups: build, test, redis, bench, newer
+#   install_packages group...     groups: build, test, redis, bench, newer, coverage
 #
 # A group is a list of needs; a need is looked for first, so what is there, from wherever, is left alone. Everything is
 # said on standard error, and standard input is not touched.
@@ -16,6 +16,7 @@ packages_needs_of() {
             echo rapidjson zstd libssl openssl python3
             echo 'ccache? clang-format? clang-tidy? spin?' ;;
         newer) echo debootstrap unshare ;;
+        coverage) echo gcovr ;;
         redis) echo hiredis nlohmann-json redis-server ;;
         bench) echo compiler cmake ninja benchmark python3 'pkg-config?' 'hiredis?' 'nlohmann-json?' 'redis-server?' \
                     'catch2?' ;;
