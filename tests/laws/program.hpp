@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -118,10 +119,12 @@ inline std::string to_text(const Program& program) {
 }
 
 /// A smaller program that fails as well: no step can be left out, no number of a step be made what it is by default.
+/// Where programs take long to fail it is what was found in `patience`.
 template <class Fails>
-Program shrink(Program program, Fails fails) {
+Program shrink(Program program, Fails fails, std::chrono::seconds patience = std::chrono::seconds(20)) {
+    const auto end = std::chrono::steady_clock::now() + patience;
     const auto try_out = [&](Program candidate) {
-        const bool as_bad = fails(std::as_const(candidate));
+        const bool as_bad = std::chrono::steady_clock::now() < end && fails(std::as_const(candidate));
         if (as_bad) {
             program = std::move(candidate);
         }
