@@ -4,6 +4,7 @@
 #include "support/allocation_counter.hpp"
 #include "support/catch.hpp"
 #include "support/eventually.hpp"
+#include "support/seed.hpp"
 
 #include <pthread.h>
 
@@ -86,7 +87,7 @@ struct Counted {
     Counted& operator=(Counted&&) = default;
     ~Counted() { --living; }
 
-    static inline int living = 0;
+    static inline std::atomic<int> living = 0;
     std::array<std::byte, Size> bytes{};
 };
 using Small = Counted<8>;
@@ -637,6 +638,67 @@ TEST_CASE("the end of a subscription without memory ends what it had collected a
         nothing_lives();
         return felt;
     });
+}
+
+TEST_CASE("workers that run short of memory now and then lose nothing", "[exhaustion]") {
+    if (!support::allocations_are_counted()) {
+        return;
+    }
+    GOSSIP_INFO_SEED();
+    const Bounded bounded("workers without memory");
+    constexpr std::uint64_t events = 2000;
+    std::atomic<std::uint64_t> errors{0};
+    std::atomic<std::uint64_t> letters{0};
+    std::atomic<std::uint64_t> streams{0};
+    {
+        gossip::EventBus bus{
+            gossip::Config{.workers = 2, .buffer_size = 64, .on_error = [&](const gossip::ErrorReport& report) {
+                               errors += report.in_dead_letter ? 0 : 1;
+                           }}};
+        // On a worker's thread: some of the allocations that follow fail, those of the bus after this run included.
+        const auto shorten = [&streams] {
+            thread_local gossip_test::Random random(streams.fetch_add(1));
+            if (random.one_in(3)) {
+                support::fail_allocation_after(static_cast<int>(random.below(20)),
+                                               1 + static_cast<int>(random.below(30)));
+            }
+            return !random.one_in(4);
+        };
+        auto tries = bus.subscribe(
+            gossip::Pattern{"exhaustion.*"},
+            [&](const gossip::Event&) { return shorten() ? Result{} : Result{gossip::errors::retryable}; },
+            {.name = long_name, .redelivery = {.attempts = 3, .first_delay = 10us, .growth = 1}});
+        auto collects =
+            bus.subscribe(large,
+                          gossip::batch<Large>({.size = 5, .period = 100us},
+                                               [&](std::span<const gossip::Event>) {
+                                                   return shorten() ? Result{} : Result{gossip::errors::retryable};
+                                               }),
+                          {.max_concurrency = 1, .redelivery = {.attempts = 2, .first_delay = 10us}});
+        auto defers = bus.subscribe(small, [&](gossip::Context& context, const Small&) {
+            gossip::Deferral deferral = context.defer();
+            return shorten() ? Result{} : Result{gossip::errors::processing_failed};
+        });
+        auto hears = bus.subscribe(gossip::dead_letter, [&] { ++letters; });
+        for (std::uint64_t i = 0; i < events; ++i) {
+            gossip::Event event = i % 3 == 0 ? gossip::Event{small, {}} : gossip::Event{large, {}};
+            if (i % 2 == 0) {
+                event.with_key(long_key + std::to_string(i % 7));
+            }
+            REQUIRE(bus.publish(std::move(event)) == gossip::PublishStatus::accepted);
+        }
+        const auto report = bus.shutdown();
+        CHECK(report.complete);
+        CHECK(report.adds_up());
+        CHECK(report.accepted == events);
+        CHECK(report.handled + report.failed == events);
+        CHECK(report.handled != 0);
+        CHECK(report.failed == errors);
+        CHECK(report.dead_letters <= report.failed); // where there was memory to make one
+        CHECK(letters <= report.dead_letters);
+        CHECK(letters + report.dead_letters_failed >= report.dead_letters);
+    }
+    nothing_lives();
 }
 
 TEST_CASE("a clock that jumps to its end makes everything due that is to come, and the bus ends", "[exhaustion]") {
