@@ -5,11 +5,15 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
+#include <filesystem>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <utility>
 
 namespace hooks_test {
@@ -33,6 +37,11 @@ RedisOptions quick(const RedisServer& server, RedisMode mode) {
     options.backoff_first = 1ms;
     options.backoff_max = 20ms;
     return options;
+}
+
+/// How many this process has.
+std::ptrdiff_t threads() {
+    return std::distance(std::filesystem::directory_iterator("/proc/self/task"), std::filesystem::directory_iterator());
 }
 
 } // namespace parts
@@ -140,6 +149,34 @@ TEST_CASE("a drop hook that the reader calls may ask for the shutdown", "[hooks]
     CHECK(report.complete);
     CHECK(report.adds_up());
     CHECK(report.dropped + report.abandoned >= 1);
+}
+
+TEST_CASE("an error hook that is told while the connection ends may ask for the shutdown", "[hooks]") {
+    GOSSIP_NEEDS_REDIS()
+    RedisServer server;
+    RedisBus* home = nullptr;
+    std::atomic<int> told{0};
+    const auto hook = [&](const gossip::ErrorReport&) {
+        static_cast<void>(home->shutdown().complete);
+        ++told;
+    };
+    RedisBus bus{quick(server, RedisMode::streams), Config{.workers = 2, .on_error = hook}};
+    home = &bus;
+    server.command({"SET", "shop.counted", "no stream"});
+    CHECK(eventually([&] { return bus.provider().stats().publisher.connected; }));
+    server.freeze();
+    CHECK(bus.publish(counted, 1) == PublishStatus::accepted);
+    const auto before = threads();
+    std::thread later([&] {
+        static_cast<void>(eventually([&] { return threads() < before; })); // this one has come, two workers have gone
+        server.thaw();
+    });
+    const ShutdownReport report = bus.shutdown(10s);
+    later.join();
+    CHECK(told == 1);
+    CHECK(report.complete);
+    CHECK(report.adds_up());
+    CHECK(report.send_dropped == 1);
 }
 
 } // namespace hooks_test

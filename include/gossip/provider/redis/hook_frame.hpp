@@ -1,4 +1,4 @@
-// Connection hooks run as user code of their bus.
+// Hooks that run on I/O threads, as user code of their bus.
 #pragma once
 
 #include <gossip/dispatch/engine.hpp>
@@ -11,8 +11,21 @@
 
 namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 
-/// Marks the thread that runs a connection hook as inside of the bus, as one that runs a processor is: a shutdown that
-/// the hook asks for closes the intake and is finished by a call from outside, for it would wait for this very thread.
+/// While it lives its thread is inside of the bus, as one that runs a processor is: a shutdown that is asked for there
+/// closes the intake and is finished by a call from outside, for it would wait for this very thread.
+class InsideFrame {
+public:
+    explicit InsideFrame(Engine& engine) noexcept : seat_(engine.seats().sit_down()), frame_(&engine, seat_) {}
+    InsideFrame(const InsideFrame&) = delete;
+    InsideFrame& operator=(const InsideFrame&) = delete;
+    ~InsideFrame() { SeatTable::stand_up(seat_); }
+
+private:
+    Seat& seat_;
+    const FrameScope frame_;
+};
+
+/// Calls connection hooks in such a frame.
 ///
 /// Threads: every member from any thread.
 class HookFrame {
@@ -26,7 +39,7 @@ public:
                 if (engine == nullptr) {
                     hook(event);
                 } else {
-                    const Inside inside(*engine);
+                    const InsideFrame inside(*engine);
                     hook(event);
                 }
             };
@@ -40,18 +53,6 @@ public:
 private:
     // Edges: each name stands at both of its ends in the code
     //   [started]  start's store(release) happens before an I/O thread's load(acquire): the engine is whole
-
-    class Inside {
-    public:
-        explicit Inside(Engine& engine) noexcept : seat_(engine.seats().sit_down()), frame_(&engine, seat_) {}
-        Inside(const Inside&) = delete;
-        Inside& operator=(const Inside&) = delete;
-        ~Inside() { SeatTable::stand_up(seat_); }
-
-    private:
-        Seat& seat_;
-        const FrameScope frame_;
-    };
 
     const std::shared_ptr<std::atomic<Engine*>> home_ = std::make_shared<std::atomic<Engine*>>(nullptr);
 };

@@ -1,10 +1,12 @@
-// Errors that have no caller, told to the bus's error hook by its workers: an I/O thread never runs user code.
+// Errors that have no caller, told to the bus's error hook by its workers: an I/O thread does not run it while they are
+// there.
 #pragma once
 
 #include <gossip/core/error.hpp>
 #include <gossip/core/event.hpp>
 #include <gossip/core/guard.hpp>
 #include <gossip/dispatch/engine.hpp>
+#include <gossip/provider/redis/hook_frame.hpp>
 
 #include <atomic>
 #include <cstdint>
@@ -18,6 +20,7 @@ class LateReports {
 public:
     void tell(Engine& engine, const Error& error, Event event) noexcept {
         if (engine.complete()) { // the workers have gone
+            const InsideFrame inside(engine);
             engine.report(error, event, {}, {}, false);
             return;
         }
