@@ -441,6 +441,29 @@ TEST_CASE("a stream that is something else is refused, and disturbs no other", "
     CHECK(eventually([&] { return ear.count() == 1; }));
 }
 
+TEST_CASE("a stream that is refused after an outage is told of, and disturbs no other", "[stream]") {
+    GOSSIP_NEEDS_REDIS();
+    const RedisServer server;
+    REQUIRE(server.command({"ACL", "SETUSER", "me", "on", ">pass", "~s", "~t", "~gossip*", "+@all"}) == "OK");
+    News news;
+    Ear ear;
+    auto options = group(server);
+    options.url = "redis://me:pass@127.0.0.1:" + std::to_string(server.port());
+    options.on_connection = news.hook();
+    options.stream.block = 1min; // the read that is out learns nothing
+    StreamReader reader{options, ear};
+    ear.ack_for(reader);
+    REQUIRE(reader.subscribe(Names{"s", "t"}, in(20s)));
+    REQUIRE(eventually([&] { return calls(server, "xreadgroup") > 0; }));
+    CHECK(news.line().empty());
+    REQUIRE(server.command({"ACL", "SETUSER", "me", "resetkeys", "~t", "~gossip*"}) == "OK");
+    REQUIRE(eventually([&] { return server.cut("reader") == 1; }));
+    REQUIRE(eventually([&] { return news.count(News::Kind::restored) == 1; }));
+    CHECK(news.count(News::Kind::refused) == 1);
+    add(server, "t", 0, 1);
+    CHECK(eventually([&] { return ear.count() == 1; }));
+}
+
 TEST_CASE("a server killed under load: every entry is handled, and acknowledged in the end", "[stream]") {
     GOSSIP_NEEDS_REDIS();
     const Bounded bounded("killed stream server");

@@ -133,6 +133,9 @@ protected:
             if (made && stream.is_known) {
                 state_.count([](StreamStats& stats) { ++stats.repaired; });
             }
+            if (refusal && stream.is_active) {
+                news_.refused(*refusal); // who has subscribed waits for no answer any more
+            }
             const bool is_new = !stream.is_active && !refusal;
             stream.is_active = !refusal;
             stream.is_known |= !refusal;
