@@ -24,7 +24,7 @@ namespace gossip::GOSSIP_VERSION_NAMESPACE::redis::detail {
 /// `send`, be it with nothing. What has arrived is decrypted at once, so that an empty socket has nothing more to give.
 ///
 /// Threads: one at a time, but `send` and `has_backlog` may be called on one thread while another receives.
-/// Cost:    send, receive: a system call; with TLS also a lock and the cipher, about 1 µs for 4 KiB.
+/// Cost:    send, receive: a system call; with TLS also a lock and the cipher, 0.75 µs for 128 bytes, 2 µs for 4 KiB.
 /// Stalls:  open waits for the server, up to its deadline; it ends within a millisecond of a stop. All else never
 ///          waits.
 /// Owns:    the socket, and with TLS at most 128 KiB that it has not taken.
