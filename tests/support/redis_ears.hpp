@@ -52,7 +52,7 @@ bool takes_less_than(std::chrono::milliseconds limit, F f) {
             lag = std::max(lag, Clock::now() - start - std::chrono::milliseconds{1});
         }
     }};
-    const auto time = time_of(f);
+    const auto time = gossip_test::time_of(f);
     {
         const std::lock_guard lock(mutex);
         over = true;

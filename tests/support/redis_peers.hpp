@@ -98,6 +98,9 @@ public:
     }
     [[nodiscard]] std::string url() const { return "redis://127.0.0.1:" + std::to_string(port_); }
     void cut_after(std::size_t bytes) { cut_ = bytes; }
+    /// As if the cable had been pulled: nothing goes through the connections of this moment any more, and neither end
+    /// is told. New ones are whole.
+    void forget() { forgets_ = true; }
     [[nodiscard]] int cuts() const { return cuts_; }
 
 private:
@@ -105,15 +108,18 @@ private:
         int client;
         int server;
         std::size_t answered = 0;
+        bool is_forgotten = false;
     };
 
     void run() {
         std::list<Pair> pairs;
         while (!stop_) {
             std::vector<pollfd> polled{{socket_, POLLIN, 0}};
-            for (const Pair& pair : pairs) {
-                polled.push_back({pair.client, POLLIN, 0});
-                polled.push_back({pair.server, POLLIN, 0});
+            const bool forgets = forgets_.exchange(false);
+            for (Pair& pair : pairs) {
+                pair.is_forgotten |= forgets;
+                polled.push_back({pair.is_forgotten ? -1 : pair.client, POLLIN, 0});
+                polled.push_back({pair.is_forgotten ? -1 : pair.server, POLLIN, 0});
             }
             ::poll(polled.data(), polled.size(), 10);
             std::size_t i = 1;
@@ -182,6 +188,7 @@ private:
     int socket_ = listen_on_loopback(port_);
     std::atomic<std::size_t> cut_{0};
     std::atomic<int> cuts_{0};
+    std::atomic<bool> forgets_{false};
     std::atomic<bool> stop_{false};
     std::thread thread_;
 };

@@ -1,5 +1,6 @@
 // Whole buses over Pub/Sub: what arrives that should not, servers that go away, ends in time.
 #include "support/redis_bus.hpp"
+#include "support/redis_ears.hpp"
 
 #include <algorithm>
 #include <atomic>
@@ -281,7 +282,7 @@ TEST_CASE("a reader that waits for room stops within 50 ms", "[bus_redis]") {
     GOSSIP_NEEDS_REDIS()
     const RedisServer server;
     RedisBus shop{RedisOptions{.url = server.url()}};
-    auto best = std::chrono::nanoseconds::max(); // of a few: the machine may be busy
+    int in_time = 0; // of a few: the machine may be busy
     for (int round = 0; round < 5; ++round) {
         RedisBus bus{RedisOptions{.url = server.url()}, Config{.workers = 0, .buffer_size = 2}};
         auto s = bus.subscribe(counted, [](const int&) {});
@@ -290,13 +291,13 @@ TEST_CASE("a reader that waits for room stops within 50 ms", "[bus_redis]") {
         }
         CHECK(shop.drain(10s));
         CHECK(eventually([&] { return bus.stats().waiting == 2; }));
-        best = std::min(best, time_of([&] { bus.provider().close(); }));
+        in_time += gossip_test::takes_less_than(50ms, [&] { bus.provider().close(); }) ? 1 : 0;
         const gossip::ShutdownReport report = bus.shutdown();
         CHECK(report.adds_up());
         CHECK(report.handled == 2);
         CHECK(report.abandoned <= 1); // the one that the reader had in hand
     }
-    CHECK(best < 50ms);
+    CHECK(in_time >= 1);
 }
 
 TEST_CASE("a pattern that ends while its messages are on their way doubles none of them", "[bus_redis]") {

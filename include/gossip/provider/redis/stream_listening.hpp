@@ -24,6 +24,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
@@ -68,9 +69,10 @@ public:
     }
     void close() noexcept override {
         redis::StreamReader* reader = nullptr;
+        bool waits = false;
         {
             const std::lock_guard lock(mutex_);
-            closed_ = true;
+            waits = !std::exchange(closed_, true); // a server that did not answer in that time is not asked twice
             reader = reader_.get();
         }
         if (reader != nullptr) {
@@ -83,7 +85,7 @@ public:
             if (left) {
                 engine_.load(std::memory_order_acquire)->lose(*left); // [started] by whoever listened
             }
-            static_cast<void>(reader->stop_reading(std::chrono::steady_clock::now() + short_wait));
+            static_cast<void>(reader->stop_reading(waits ? std::chrono::steady_clock::now() + short_wait : Deadline{}));
         }
     }
     bool drain(Deadline until) override {
