@@ -40,6 +40,15 @@
 #define GOSSIP_TSAN 0
 #endif
 
+/// Throws; or, where the compiler was told to know no exceptions, says what it would throw and ends the program.
+#if defined(__cpp_exceptions)
+#define GOSSIP_THROW(...) throw __VA_ARGS__
+#else
+#include <cstdio>
+#include <exception>
+#define GOSSIP_THROW(...) ::gossip::platform::end_program((__VA_ARGS__).what())
+#endif
+
 /// Stand around an #include of code that adds to null pointers, which does no harm and which clang's sanitizer reports.
 #if defined(__clang__)
 #define GOSSIP_LENIENT_BEGIN \
@@ -59,6 +68,13 @@ namespace gossip::GOSSIP_VERSION_NAMESPACE::platform {
 /// The distance at which two variables stop sharing a cache line. A constant of ours: the standard's changes with the
 /// compiler's flags, and with it the layout of every class that uses it.
 inline constexpr std::size_t cache_line = 64;
+
+#if !defined(__cpp_exceptions)
+[[noreturn, gnu::cold, gnu::noinline]] inline void end_program(const char* what) noexcept {
+    std::fprintf(stderr, "gossip: %s\n", what);
+    std::terminate();
+}
+#endif
 
 /// Tells the processor that this thread is in a spin loop. Cost: about 25 ns on x86, nothing elsewhere.
 inline void cpu_pause() noexcept {

@@ -24,27 +24,27 @@ namespace detail {
 inline void check(const BatchOptions& options) {
     constexpr std::size_t largest = 1'000'000;
     if (options.size == 0 || options.size > largest) {
-        throw ValidationError{"size", options.size, "must be between 1 and 1000000"};
+        GOSSIP_THROW(ValidationError{"size", options.size, "must be between 1 and 1000000"});
     }
     if (options.period.count() < 0) {
-        throw ValidationError{"period", options.period, "must not be negative"};
+        GOSSIP_THROW(ValidationError{"period", options.period, "must not be negative"});
     }
     constexpr std::size_t most_runs = 1024;
     if (options.concurrency == 0 || options.concurrency > most_runs) {
-        throw ValidationError{"concurrency", options.concurrency, "must be between 1 and 1024"};
+        GOSSIP_THROW(ValidationError{"concurrency", options.concurrency, "must be between 1 and 1024"});
     }
     if (options.capacity != 0 && !options.by_key) {
-        throw ValidationError{"capacity", options.capacity, "must be 0 unless by_key is set"};
+        GOSSIP_THROW(ValidationError{"capacity", options.capacity, "must be 0 unless by_key is set"});
     }
     constexpr std::size_t most_collected = 1'000'000'000;
     if (options.capacity != 0 && (options.capacity < 2 * options.size || options.capacity > most_collected)) {
-        throw ValidationError{"capacity", options.capacity, "must be between twice the size and 1000000000"};
+        GOSSIP_THROW(ValidationError{"capacity", options.capacity, "must be between twice the size and 1000000000"});
     }
     if (options.attempts < 1) {
-        throw ValidationError{"attempts", options.attempts, "must be at least 1"};
+        GOSSIP_THROW(ValidationError{"attempts", options.attempts, "must be at least 1"});
     }
     if (options.retry_delay.count() < 0) {
-        throw ValidationError{"retry_delay", options.retry_delay, "must not be negative"};
+        GOSSIP_THROW(ValidationError{"retry_delay", options.retry_delay, "must not be negative"});
     }
 }
 

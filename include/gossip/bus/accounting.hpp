@@ -62,7 +62,7 @@ namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 /// Errors: std::bad_alloc if a failure could not be kept.
 [[nodiscard]] inline SyncResult sync_result(SyncOutcome& outcome) {
     if (outcome.out_of_memory) [[unlikely]] {
-        throw std::bad_alloc{};
+        GOSSIP_THROW(std::bad_alloc{});
     }
     return SyncResult{std::move(outcome.failures), outcome.processors};
 }

@@ -51,44 +51,45 @@ inline constexpr std::chrono::nanoseconds longest_duration = std::chrono::hours{
 
 inline void check(const Config& config) {
     if (config.workers > most_workers) {
-        throw ValidationError{"workers", config.workers, "must be at most 1024"};
+        GOSSIP_THROW(ValidationError{"workers", config.workers, "must be at most 1024"});
     }
     if (config.buffer_size == 0 || config.buffer_size > largest_buffer) {
-        throw ValidationError{"buffer_size", config.buffer_size, "must be between 1 and 1073741824"};
+        GOSSIP_THROW(ValidationError{"buffer_size", config.buffer_size, "must be between 1 and 1073741824"});
     }
     if (config.overflow != Overflow::block && config.overflow != Overflow::reject &&
         config.overflow != Overflow::drop_oldest) {
-        throw ValidationError{"overflow", static_cast<int>(config.overflow), "must be block, reject or drop_oldest"};
+        GOSSIP_THROW(
+            ValidationError{"overflow", static_cast<int>(config.overflow), "must be block, reject or drop_oldest"});
     }
     if (config.idle != Idle::sleep && config.idle != Idle::spin) {
-        throw ValidationError{"idle", static_cast<int>(config.idle), "must be sleep or spin"};
+        GOSSIP_THROW(ValidationError{"idle", static_cast<int>(config.idle), "must be sleep or spin"});
     }
 }
 
 inline void check_duration(std::string_view field, std::chrono::nanoseconds duration) {
     if (duration.count() < 0) {
-        throw ValidationError{field, duration, "must not be negative"};
+        GOSSIP_THROW(ValidationError{field, duration, "must not be negative"});
     }
     if (duration > longest_duration) {
-        throw ValidationError{field, duration, "must be at most 100 years"};
+        GOSSIP_THROW(ValidationError{field, duration, "must be at most 100 years"});
     }
 }
 
 inline void check(const SubscribeOptions& options) {
     const Redelivery& again = options.redelivery;
     if (again.attempts < 1) {
-        throw ValidationError{"redelivery.attempts", again.attempts, "must be at least 1"};
+        GOSSIP_THROW(ValidationError{"redelivery.attempts", again.attempts, "must be at least 1"});
     }
     check_duration("redelivery.first_delay", again.first_delay);
     check_duration("redelivery.max_delay", again.max_delay);
     if (!(again.growth >= 1.0 && again.growth <= 1000.0)) {
-        throw ValidationError{"redelivery.growth", again.growth, "must be between 1 and 1000"};
+        GOSSIP_THROW(ValidationError{"redelivery.growth", again.growth, "must be between 1 and 1000"});
     }
     if (!(again.jitter >= 0.0 && again.jitter <= 1.0)) {
-        throw ValidationError{"redelivery.jitter", again.jitter, "must be between 0 and 1"};
+        GOSSIP_THROW(ValidationError{"redelivery.jitter", again.jitter, "must be between 0 and 1"});
     }
     if (again.max_waiting == 0) {
-        throw ValidationError{"redelivery.max_waiting", again.max_waiting, "must be at least 1"};
+        GOSSIP_THROW(ValidationError{"redelivery.max_waiting", again.max_waiting, "must be at least 1"});
     }
 }
 
@@ -102,7 +103,7 @@ inline void check(const Event& event) {
 /// What a subscription listens to, where some of it may have been moved from.
 inline void check(const std::vector<EventType>& names, const std::vector<Pattern>& patterns) {
     if (names.empty() && patterns.empty()) {
-        throw ValidationError{"types", "", "must name at least one"};
+        GOSSIP_THROW(ValidationError{"types", "", "must name at least one"});
     }
     for (const EventType& name : names) {
         if (name.name().empty()) {

@@ -347,7 +347,7 @@ private:
     ScheduledId again(std::chrono::nanoseconds period, Event event) {
         detail::check_duration("period", period);
         if (period.count() == 0) {
-            throw ValidationError{"period", period, "must be above zero"};
+            GOSSIP_THROW(ValidationError{"period", period, "must be above zero"});
         }
         return schedule(period,
                         std::make_shared<detail::Scheduled>(std::move(event), true, period.count(), carrier_.route()));

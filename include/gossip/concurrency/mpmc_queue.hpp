@@ -149,10 +149,10 @@ public:
 private:
     static std::size_t checked(std::size_t capacity) {
         if (capacity == 0) {
-            throw std::invalid_argument("gossip: the capacity of an MpmcQueue is at least 1, not 0");
+            GOSSIP_THROW(std::invalid_argument("gossip: the capacity of an MpmcQueue is at least 1, not 0"));
         }
         if (capacity > max_capacity) {
-            throw std::length_error("gossip: the capacity of an MpmcQueue is above its max_capacity");
+            GOSSIP_THROW(std::length_error("gossip: the capacity of an MpmcQueue is above its max_capacity"));
         }
         return capacity;
     }

@@ -69,7 +69,7 @@ public:
             return;
         }
         if (chunks_.size() == max_chunks) {
-            throw std::bad_alloc();
+            GOSSIP_THROW(std::bad_alloc());
         }
         chunks_.push_back(std::unique_ptr<Chunk>(new Chunk)); // not make_unique: it would clear the bytes
         const auto first = static_cast<std::uint32_t>(chunks_.size() - 1) * chunk_size;

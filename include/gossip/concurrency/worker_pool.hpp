@@ -148,14 +148,18 @@ public:
         static_assert(work_source<Source>,
                       "gossip: a source of work needs `bool work(unsigned worker)`, `bool has_work() "
                       "const` and `std::int64_t until_due() const`; see gossip/concurrency/worker_pool.hpp");
-        try {
-            for (unsigned i = 0; i < workers_; ++i) {
-                threads_.emplace_back([this, i] { run(i); });
+        struct Undo {
+            ~Undo() {
+                if (pool != nullptr) {
+                    pool->stop();
+                }
             }
-        } catch (const std::exception&) {
-            stop();
-            throw;
+            WorkerPool* pool;
+        } undo{this}; // where the operating system refuses a thread
+        for (unsigned i = 0; i < workers_; ++i) {
+            threads_.emplace_back([this, i] { run(i); });
         }
+        undo.pool = nullptr;
     }
 
     /// Ends the workers when each has returned from `work`, and joins them. Work that is left stays in the source.

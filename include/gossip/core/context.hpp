@@ -117,7 +117,7 @@ public:
     /// Errors: ProcessingError outside of a bus; what copying the event's data throws.
     Deferral defer() {
         if (host_ == nullptr) {
-            throw ProcessingError{"this context belongs to no bus: nothing can be deferred"};
+            GOSSIP_THROW(ProcessingError{"this context belongs to no bus: nothing can be deferred"});
         }
         return host_->defer();
     }

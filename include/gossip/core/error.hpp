@@ -1,6 +1,7 @@
 #pragma once
 
 #include <gossip/core/error_block.hpp>
+#include <gossip/platform.hpp> // GOSSIP_THROW
 
 #include <cassert>
 #include <exception>
@@ -8,13 +9,6 @@
 #include <string>
 #include <string_view>
 #include <utility>
-
-/// Throws, or ends the program where the compiler was told to know no exceptions.
-#if defined(__cpp_exceptions)
-#define GOSSIP_THROW(...) throw __VA_ARGS__
-#else
-#define GOSSIP_THROW(...) (static_cast<void>(__VA_ARGS__), std::terminate())
-#endif
 
 namespace gossip::GOSSIP_VERSION_NAMESPACE {
 

@@ -45,14 +45,14 @@ inline const Metadata& no_metadata() noexcept {
 [[noreturn, gnu::cold, gnu::noinline]] inline void throw_wrong_data(std::string_view event, std::string_view expected,
                                                                     std::string_view actual) {
     if (actual.empty()) {
-        throw NoDataError{std::string{event}};
+        GOSSIP_THROW(NoDataError{std::string{event}});
     }
-    throw TypeAssertionError{std::string{expected}, std::string{actual}};
+    GOSSIP_THROW(TypeAssertionError{std::string{expected}, std::string{actual}});
 }
 
 [[noreturn, gnu::cold, gnu::noinline]] inline void throw_bad_priority(Priority priority) {
-    throw ValidationError{"priority", std::to_string(static_cast<unsigned>(priority)),
-                          "must be low, normal, high or critical"};
+    GOSSIP_THROW(ValidationError{"priority", std::to_string(static_cast<unsigned>(priority)),
+                                 "must be low, normal, high or critical"});
 }
 
 } // namespace gossip::GOSSIP_VERSION_NAMESPACE::detail

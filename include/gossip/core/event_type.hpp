@@ -96,7 +96,7 @@ consteval void check_literal(std::string_view name) {
 
 [[noreturn, gnu::cold, gnu::noinline]] inline void throw_bad_name(const char* field, std::string_view value,
                                                                   const char* rule) {
-    throw ValidationError{field, std::string{value}, rule};
+    GOSSIP_THROW(ValidationError{field, std::string{value}, rule});
 }
 
 constexpr std::uint64_t mix_hash(std::uint64_t h) noexcept {

@@ -34,7 +34,7 @@ concept metadata_readable = std::same_as<T, std::string> || std::same_as<T, std:
     std::same_as<T, bool> || integer<T> || std::floating_point<T>;
 
 [[noreturn, gnu::cold, gnu::noinline]] inline void throw_bad_metadata(std::string value, const char* rule) {
-    throw ValidationError{"metadata value", std::move(value), rule};
+    GOSSIP_THROW(ValidationError{"metadata value", std::move(value), rule});
 }
 
 } // namespace detail

@@ -24,7 +24,7 @@ public:
 
     Deferral defer() override {
         if (subscriber_ == nullptr) {
-            throw ProcessingError{"a batch is one run of many events: none of them can be deferred"};
+            GOSSIP_THROW(ProcessingError{"a batch is one run of many events: none of them can be deferred"});
         }
         return make_deferral(true);
     }

@@ -13,8 +13,9 @@ namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 // Edges: those of gossip/dispatch/engine.hpp
 
 [[noreturn, gnu::cold, gnu::noinline]] inline void throw_stranger() {
-    throw ProcessingError{"a loaded library has its own copy of what gossip has once a process: link the program with "
-                          "-rdynamic (CMake: ENABLE_EXPORTS)"};
+    GOSSIP_THROW(
+        ProcessingError{"a loaded library has its own copy of what gossip has once a process: link the program with "
+                        "-rdynamic (CMake: ENABLE_EXPORTS)"});
 }
 
 inline SubscriptionId Engine::subscribe(Processor processor, SubscribeOptions options, std::vector<EventType> names,

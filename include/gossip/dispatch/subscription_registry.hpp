@@ -3,6 +3,7 @@
 #include <gossip/core/event.hpp>
 #include <gossip/core/event_access.hpp>
 #include <gossip/core/event_type.hpp>
+#include <gossip/core/guard.hpp>
 #include <gossip/dispatch/seat.hpp>
 #include <gossip/dispatch/subscriber.hpp>
 #include <gossip/platform.hpp>
@@ -96,12 +97,10 @@ public:
         make_room(members_, members_.size() + 1);
         make_room(ending_, ending_.size() + members_.size() + 1); // whoever has begun can be ended without memory
         members_.push_back(std::move(member));
-        try {
-            rebuild(members_.back());
-        } catch (const std::bad_alloc&) {
+        if (!succeeds([this] { rebuild(members_.back()); })) {
             member = std::move(members_.back());
             members_.pop_back();
-            throw;
+            GOSSIP_THROW(std::bad_alloc{});
         }
         live_.store(members_.size(), std::memory_order_relaxed); // relaxed: statistics
     }
@@ -120,11 +119,8 @@ public:
         gone.subscriber->ended_by.store(ended_by, std::memory_order_relaxed); // relaxed: others get it under the lock
         gone.subscriber->active.store(false, std::memory_order_seq_cst);      // [running] before the caller's fence
         live_.store(members_.size(), std::memory_order_relaxed);              // relaxed: statistics
-        try {
-            rebuild(gone);
-        } catch (const std::bad_alloc&) {
-            // Inactive is enough: the lists that still name it pass it over, and go with the next change.
-        }
+        // Without memory inactive is enough: the lists that still name it pass it over, and go with the next change.
+        succeeds([&] { rebuild(gone); });
         ending_.push_back(gone.subscriber);
         has_retired_.store(true, std::memory_order_relaxed); // relaxed: a hint
         return std::move(gone.subscriber);
