@@ -6,11 +6,34 @@
 #include <gossip/dispatch/engine.hpp>
 #include <gossip/dispatch/run.hpp>
 
-#include <optional>
+#include <memory>
+#include <new>
 
 namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 
 // Edges: those of gossip/dispatch/engine.hpp
+
+/// Room for a run that most events do not need; an empty std::optional costs 128 bytes of zeros an event here.
+class LateRun {
+public:
+    LateRun() noexcept = default;
+    LateRun(const LateRun&) = delete;
+    LateRun& operator=(const LateRun&) = delete;
+    ~LateRun() {
+        if (run_ != nullptr) [[unlikely]] {
+            std::destroy_at(run_);
+        }
+    }
+
+    [[nodiscard]] Run* get() const noexcept { return run_; }
+    [[gnu::cold, gnu::noinline]] void make(Engine& engine, Seat& seat, Event& event, Kind kind) noexcept {
+        run_ = ::new (static_cast<void*>(room_)) Run(engine, seat, event, kind);
+    }
+
+private:
+    Run* run_ = nullptr;
+    alignas(Run) unsigned char room_[sizeof(Run)];
+};
 
 inline void Engine::run_event(Seat& seat, Frame& frame, Event& event, Kind kind, SyncOutcome* outcome) noexcept {
     const ProcessorList* list = nullptr;
@@ -36,21 +59,21 @@ inline void Engine::run_event(Seat& seat, Frame& frame, Event& event, Kind kind,
     }
     ++(kind == Kind::letter ? frame.letters : frame.events);
     if (list->takes(EventAccess::ops(event))) {
-        std::optional<Run> failed;
+        LateRun failed;
         const std::size_t called =
             call_blind(seat, *list, EventAccess::data(event), [&](Subscriber& subscriber, const Error& error) {
-                if (!failed) {
-                    failed.emplace(*this, seat, event, kind);
+                if (failed.get() == nullptr) {
+                    failed.make(*this, seat, event, kind);
                 }
-                failed->add_failure(subscriber, error);
+                failed.get()->add_failure(subscriber, error);
             });
         if (outcome != nullptr) {
             outcome->processors = called;
         }
-        if (!failed) [[likely]] {
+        if (failed.get() == nullptr) [[likely]] {
             end_well(seat, event, kind);
         } else {
-            finish(*failed, outcome);
+            finish(*failed.get(), outcome);
         }
     } else {
         Run run(*this, seat, event, kind);
