@@ -147,6 +147,8 @@ struct Observed {
     std::atomic<std::uint64_t> letters{0};
     std::atomic<std::uint64_t> disorder{0};
     std::atomic<std::uint64_t> overlap{0};
+    std::atomic<std::uint64_t> too_many_runs{0};
+    std::atomic<std::uint64_t> runs_at_once{0};
     std::atomic<std::uint64_t> ran_after_end{0};
     std::atomic<std::uint64_t> sync_accepted{0};
     std::atomic<std::uint64_t> sync_failed{0};
@@ -214,7 +216,9 @@ void play(std::uint64_t round) {
     };
     const auto misbehave = [&](gossip::Context& context) -> gossip::Result {
         if (dice().one_in(program.defer_one_in)) {
-            resolver.take(context.defer());
+            for (std::uint64_t n = 1 + dice().below(3); n != 0; --n) {
+                resolver.take(context.defer());
+            }
         }
         if (dice().one_in(8)) {
             count(bus->publish(nested, 0));
@@ -249,8 +253,22 @@ void play(std::uint64_t round) {
                                       state.running.fetch_sub(1);
                                   },
                                   {.priority = 10});
+    // One subscription runs an event as often as there are attempts, and never twice at once.
+    struct Runs {
+        std::atomic<int> in_all{0};
+        std::atomic<int> now{0};
+    };
+    std::vector<Runs> runs(publishers * (keys + 1) * (program.steps + 1));
     auto trouble = bus->subscribe(
-        step, [&](gossip::Context& context, const Step&) { return misbehave(context); },
+        step,
+        [&](gossip::Context& context, const Step& s) {
+            Runs& mine = runs[(s.publisher * (keys + 1) + s.key) * (program.steps + 1) + s.number];
+            observed.runs_at_once += mine.now++ == 0 ? 0 : 1;
+            observed.too_many_runs += ++mine.in_all == context.attempt() && mine.in_all <= program.attempts ? 0 : 1;
+            gossip::Result result = misbehave(context);
+            --mine.now;
+            return result;
+        },
         {.max_concurrency = program.limit,
          .redelivery = {.attempts = program.attempts, .first_delay = program.redelivery_delay, .growth = 1},
          .filter = [](const gossip::Event&) { return !dice().one_in(10); }});
@@ -414,6 +432,8 @@ void play(std::uint64_t round) {
     }
     CHECK(observed.disorder == 0);
     CHECK(observed.overlap == 0);
+    CHECK(observed.too_many_runs == 0);
+    CHECK(observed.runs_at_once == 0);
     CHECK(observed.ran_after_end == 0);
     CHECK(observed.strange_status == 0);
     CHECK(bus->stats().waiting == 0);

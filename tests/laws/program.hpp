@@ -38,7 +38,17 @@ inline constexpr std::array act_names{"publish", "try_publish", "publish_sync", 
 static_assert(act_names.size() == static_cast<std::size_t>(Act::count_));
 
 /// What processors do about an event: 0 to 3: fail so many times. Of a deferral: succeed, fail, or be dropped.
-enum Fate : unsigned { fine, fails_once, fails_twice, fails_for_good, fatal, deferred, fates };
+enum Fate : unsigned {
+    fine,
+    fails_once,
+    fails_twice,
+    fails_for_good,
+    fatal,
+    deferred,
+    deferred_twice,
+    deferred_and_fails, // the run, besides
+    fates
+};
 
 /// What a processor asks of the bus, or throws, while it runs an event.
 enum Inside : unsigned {

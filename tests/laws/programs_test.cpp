@@ -60,7 +60,9 @@ struct Life {
     unsigned errors = 0;
     unsigned letters = 0;
     int attempts = 0;
-    bool open = false; // deferred, or waits to be tried again
+    unsigned deferrals = 0; // that are open
+    bool failed = false;    // something of the latest attempt
+    bool open = false;      // deferred, or waits to be tried again
     bool cancelled = false;
     bool sync_failed = false;
 };
@@ -265,10 +267,10 @@ private:
     }
     void resolve(std::uint32_t number, gossip::Deferral deferral, unsigned fate) {
         Life& life = lives_[number];
-        life.open = fate != gossip_test::fine && life.attempts < attempts;
+        life.failed = life.failed || fate % 3 != 0;
+        life.open = --life.deferrals != 0 || (life.failed && life.attempts < attempts);
         switch (fate % 3) {
         case 0:
-            life.open = false;
             deferral.succeed();
             break;
         case 1:
@@ -396,7 +398,9 @@ private:
     gossip::Result misbehave(gossip::Context& context, const Item& one) {
         Life& life = lives_[one.number];
         law(context.attempt() == life.attempts + 1, "attempts are counted one by one");
+        law(life.deferrals == 0, "no attempt begins before the one before has ended");
         life.attempts = context.attempt();
+        life.failed = false;
         life.open = false;
         if (context.attempt() == 1) {
             ++inside_;
@@ -408,13 +412,17 @@ private:
             }
         }
         const bool sync = one.way == Item::Way::sync;
-        if (one.fate == gossip_test::deferred) {
+        if (one.fate >= gossip_test::deferred) {
             if (!may_defer_ || sync) {
                 return {};
             }
+            life.deferrals = one.fate == gossip_test::deferred_twice ? 2 : 1;
+            life.failed = one.fate == gossip_test::deferred_and_fails;
             life.open = true;
-            open_.emplace_back(one.number, context.defer());
-            return {};
+            for (unsigned i = 0; i < life.deferrals; ++i) {
+                open_.emplace_back(one.number, context.defer());
+            }
+            return life.failed ? gossip::Result{gossip::RetryableError{"by the program"}} : gossip::Result{};
         }
         if (one.fate == gossip_test::fatal) {
             return gossip::FatalError{"by the program"};

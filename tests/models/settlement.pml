@@ -1,15 +1,27 @@
-/* How an event ends whose end is open: the protocol of gossip/dispatch/settlement.hpp and settling.hpp, for SPIN.
+/* How an event ends whose end is open: the protocol of gossip/dispatch/settlement.hpp, closing.hpp and settling.hpp,
+ * for SPIN.
  *
- * The states of the event are those that the header names. A run takes two deferrals, then closes its own open end;
- * each deferral fails or succeeds on a thread of its own, at any time, and is delivered again once; a worker serves the
- * redeliveries; the bus ends in time, or past its deadline at any moment. However these meet, the event ends once, its
- * block is freed once, by the last who held an open end, and nobody touches it after that.
+ * The states of the event are those that the header names. Three subscriptions run: the first takes two deferrals,
+ * and it fails or succeeds; the second fails, and is delivered again; the third may fail for good. Then the run closes
+ * its share, and its own open end. Each deferral fails or succeeds on a thread of its own, at any time. A part of which
+ * some share has failed is delivered again once, when the last share is closed; a worker serves the redeliveries; the
+ * bus ends in time, or past its deadline at any moment. However these meet, no attempt begins before all of the one
+ * before has ended, the event ends once, its block is freed once, by the last who held an open end, and nobody touches
+ * it after that.
  *
  *   -DUNASKED_END       broken: whoever closes the last open end does not ask whether the event was abandoned
  *   -DNO_LATE_LOOK      broken: who has scheduled a redelivery does not look whether the bus has ended meanwhile
  *   -DUNGUARDED_RUN     broken: the run's own open end is not counted
+ *   -DHASTY_FAILURE     broken: a share that fails has its part delivered again, whoever has others
+ *   -DNO_SHARE_OF_RUN   broken: only deferrals have shares, the run has none
  */
 #define PARTS 2
+#define DEFERRALS 2
+#ifdef HASTY_FAILURE
+#define HASTY(well) (!well)
+#else
+#define HASTY(well) false
+#endif
 
 mtype = { open, ended, freed };
 
@@ -24,6 +36,8 @@ byte open_ends = 1; /* the run's */
 bool ended_flag = false;
 byte failures = 0;
 bool linked = false;
+byte shares[PARTS];
+bool part_failed[PARTS];
 
 /* The engine */
 bool list_locked = false;
@@ -36,8 +50,9 @@ byte handled = 0;
 byte failed = 0;
 byte abandoned = 0;
 
-bool given[PARTS];
+bool given[DEFERRALS];
 byte attempt[PARTS] = 1;
+byte busy[PARTS]; /* runs and deferrals of the latest attempt that have not ended */
 
 inline lock_list()   { atomic { !list_locked -> list_locked = true } }
 inline unlock_list() { list_locked = false }
@@ -76,14 +91,15 @@ inline close(last, mine)
     fi
 }
 
-/* One part has ended, well or not; it may be delivered again. */
-inline settle(part, well, last, mine)
+/* Nobody has a share any more: the part is delivered again, or closed. */
+inline conclude(part, last, mine)
 {
     mine = true; /* whether the part is still ours */
     if
-    :: !well && attempt[part] == 1 && !no_more_redeliveries ->
+    :: part_failed[part] && attempt[part] == 1 && !no_more_redeliveries ->
         touch();
         attempt[part] = 2;
+        shares[part] = 1;
         timer[part] = true; /* from here on the part may be gone */
         mine = false;
 #ifndef NO_LATE_LOOK
@@ -98,10 +114,29 @@ inline settle(part, well, last, mine)
     if
     :: mine ->
         if
-        :: !well -> atomic { touch(); failures = 1 }
+        :: part_failed[part] -> atomic { touch(); failures = 1 }
         :: else
         fi;
         close(last, mine)
+    :: else
+    fi
+}
+
+/* A run or a deferral has ended, well or not. */
+inline settle(part, well, last, mine)
+{
+    if
+    :: !well -> atomic { touch(); part_failed[part] = true }
+    :: else
+    fi;
+    atomic {
+        touch();
+        busy[part]--;
+        shares[part]--;
+        last = shares[part] == 0 || HASTY(well)
+    }
+    if
+    :: last -> conclude(part, last, mine)
     :: else
     fi
 }
@@ -114,29 +149,66 @@ inline either(well)
     fi
 }
 
+inline defer(deferral)
+{
+    atomic {
+        touch();
+        busy[0]++;
+        shares[0]++;
+        given[deferral] = true
+    }
+}
+
+inline begin(part)
+{
+    atomic {
+        touch();
+        assert(busy[part] == 0);
+        busy[part] = 1;
+        part_failed[part] = false
+    }
+}
+
 proctype Run()
 {
-    bool last, mine;
+    bool well, last, mine;
 
-    open_ends++;
+    begin(0);
     lock_list();
     linked = true;
     unlock_list();
-    given[0] = true;
-    atomic { touch(); open_ends++ }
-    given[1] = true;
+    atomic {
+        open_ends++; /* that of the part */
+#ifndef NO_SHARE_OF_RUN
+        shares[0] = 1
+#endif
+    }
+    defer(0);
+    defer(1);
+    atomic { touch(); open_ends++; part_failed[1] = true }
+    conclude(1, last, mine);
+    either(well);
+#ifdef NO_SHARE_OF_RUN
+    busy[0]--;
+#else
+    settle(0, well, last, mine);
+#endif
+    if
+    :: atomic { touch(); failures = 1 }
+    :: true
+    fi;
 #ifndef UNGUARDED_RUN
     close(last, mine)
 #endif
 }
 
-proctype Deferred(byte part)
+proctype Deferred(byte deferral)
 {
     bool well, last, mine;
 
-    given[part];
+    given[deferral];
     either(well);
-    settle(part, well, last, mine)
+    settle(0, well, last, mine)
 }
 
 proctype Redeliveries()
@@ -146,9 +218,9 @@ proctype Redeliveries()
 
     do
     :: atomic { timer[0] && !workers_stopped -> timer[0] = false; part = 0 } ->
-        touch(); either(well); settle(part, well, last, mine)
+        begin(0); either(well); settle(part, well, last, mine)
     :: atomic { timer[1] && !workers_stopped -> timer[1] = false; part = 1 } ->
-        touch(); either(well); settle(part, well, last, mine)
+        begin(1); either(well); settle(part, well, last, mine)
     :: workers_stopped -> break
     od
 }

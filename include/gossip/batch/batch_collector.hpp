@@ -152,7 +152,7 @@ public:
                 if (const Mark mark = chunk->mark(i); mark.part == nullptr) {
                     engine().abandon(seat, chunk->event(i), mark.kind);
                 } else {
-                    mark.part->home->close(seat, mark.part->holds_key); // abandoned as a whole before
+                    mark.part->home->settle_collected(seat, *mark.part, {}); // abandoned as a whole before
                 }
             }
             put_away(*chunk, 0);

@@ -222,7 +222,7 @@ inline void Engine::finish_collected(Run& run) noexcept {
         settle_receipt(run.event_, Ending::handled, nullptr);
         count_as_handled(seat, run.kind_);
     } else {
-        fail_alone(seat, run.event_, run.kind_, run.attempt_, *to.subscriber, added.error(), run.begun_ns_);
+        fail_alone(seat, run.event_, run.kind_, run.attempt_, *to.subscriber, added.error());
     }
 }
 
@@ -249,20 +249,57 @@ inline void Engine::proceed(Seat& seat, const Collecting& to, Kind kind) noexcep
     ++own;
 }
 
+/// Gives the event to the batches that have a share in it besides others.
+inline void Engine::share_with_batches(Run& run) noexcept {
+    run.for_each_collecting([&](Collecting& to) {
+        Settlement::Part* part = nullptr;
+        const Result added = guard([&]() -> Result {
+            part = run.find_part(*to.subscriber);
+            if (part == nullptr) {
+                part = &run.open_part(*to.subscriber);
+            }
+            part->collect();
+            Event copy(run.event_);
+            return collect(run.seat_, to, copy, {part, run.attempt_, run.kind_});
+        });
+        if (!added) {
+            run.add_failure(*to.subscriber, added.error());
+        }
+        if (part != nullptr && !to.added.taken) {
+            run.settlement_->settle_collected(run.seat_, *part, {});
+        }
+    });
+}
+
 /// The end of a run that somebody failed, deferred, or collected.
 inline void Engine::finish_slowly(Run& run, SyncOutcome* outcome) noexcept {
-    Run::OpenEnds nothing;
-    Run::OpenEnds& open = run.open_ends_ == nullptr ? nothing : *run.open_ends_;
     Seat& seat = run.seat_;
     const bool keyed = run.kind_ == Kind::event && run.event_.has_key();
     seat.current.store(&seat, std::memory_order_release); // [running] all have returned; the event has not ended
     tell_enders();
-    // Several have a share: each is an open end of a settlement, if only until they are looked at below.
+    share_with_batches(run);
     bool failed_without_memory = false;
     std::vector<Failure> final;
-    const auto fail_for_good = [&](Subscriber& subscriber, const Error& error) {
+    const auto fail = [&](Subscriber& subscriber, const Error& error) {
         if (outcome != nullptr) {
             outcome->fail(subscriber.id, subscriber.options.name, error);
+        }
+        if (Settlement::Part* const shared = run.find_part(subscriber)) {
+            run.settlement_->fail(*shared, error); // others have a share in it: whoever closes the last one goes on
+            return;
+        }
+        if (run.kind_ != Kind::sync && wants_redelivery(seat, subscriber, run.attempt_, error)) {
+            Settlement::Part* part = nullptr;
+            const Result opened = guard([&] { part = &run.settle_later().open(subscriber, run.attempt_, true); });
+            if (opened) {
+                for (Failure& earlier : final) {
+                    run.settlement_->add_failure(std::move(earlier));
+                }
+                final.clear();
+                run.settlement_->fail(*part, error);
+                run.settlement_->try_again(seat, *part);
+                return;
+            }
         }
         if (run.settlement_ != nullptr) {
             run.settlement_->add_failure(subscriber, run.attempt_, error);
@@ -272,47 +309,8 @@ inline void Engine::finish_slowly(Run& run, SyncOutcome* outcome) noexcept {
             failed_without_memory = true;
         }
     };
-    if (run.failed_without_memory_ != nullptr) {
-        fail_for_good(*run.failed_without_memory_, errors::out_of_memory);
-    }
-    for (const Run::Failed& failed : open.failed) {
-        if (run.kind_ != Kind::sync && wants_redelivery(seat, *failed.subscriber, run.attempt_, failed.error)) {
-            Settlement::Part* part = nullptr;
-            const Result opened = guard([&] {
-                const bool first = run.settlement_ == nullptr;
-                part = &run.settle_later().open(*failed.subscriber, run.attempt_, true);
-                if (first) {
-                    for (Failure& earlier : final) {
-                        run.settlement_->add_failure(std::move(earlier));
-                    }
-                    final.clear();
-                }
-            });
-            if (opened) {
-                if (redeliver(*part, failed.error)) {
-                    continue;
-                }
-                fail_for_good(*failed.subscriber, failed.error);
-                run.settlement_->close(seat, true);
-                continue;
-            }
-        }
-        fail_for_good(*failed.subscriber, failed.error);
-    }
-    run.for_each_collecting([&](Collecting& to) {
-        Settlement::Part* part = nullptr;
-        const Result added = guard([&]() -> Result {
-            part = &run.settle_later().open(*to.subscriber, run.attempt_, false);
-            Event copy(run.event_);
-            return collect(seat, to, copy, {part, run.attempt_, run.kind_});
-        });
-        if (!added) {
-            fail_for_good(*to.subscriber, added.error());
-        }
-        if (part != nullptr && !to.added.taken) {
-            run.settlement_->close(seat, false);
-        }
-    });
+    run.for_each_failure(fail);
+    run.close_shares();
     if (run.settlement_ != nullptr) {
         for (Failure& failure : final) {
             run.settlement_->add_failure(std::move(failure));
@@ -332,7 +330,7 @@ inline void Engine::finish_slowly(Run& run, SyncOutcome* outcome) noexcept {
         end_without_memory(seat, run.event_, run.kind_, errors::out_of_memory);
         return;
     }
-    end(seat, run.event_, run.kind_, final, run.begun_ns_);
+    end(seat, run.event_, run.kind_, final);
 }
 
 /// Out of memory for a name that was never seen before: the event has begun, and can't be delivered.
@@ -350,7 +348,7 @@ inline void Engine::end_unroutable(Seat& seat, Event& event, Kind kind, const Er
         end_without_memory(seat, event, kind, error);
         return;
     }
-    end(seat, event, kind, lost, 0);
+    end(seat, event, kind, lost);
 }
 
 inline void Engine::run_part(Seat& seat, Settlement::Part& part, bool has_turn) noexcept {
@@ -369,40 +367,33 @@ inline void Engine::run_part(Seat& seat, Settlement::Part& part, bool has_turn) 
     ++own;
     Run run(*this, seat, home.event(), home.kind());
     run.settlement_ = &home;
+    run.parts_ = &part;
+    part.next_of_run = nullptr;
     run.attempt_ = part.attempt;
     run.subscriber_ = subscriber.get();
     Context context(run, part.attempt);
     Result result;
-    if (enter(seat, *subscriber)) {
+    const bool entered = enter(seat, *subscriber);
+    if (entered) {
         if (part.attempt > 1) {
             tell_attempt(home, part.attempt);
         }
+        part.begin();
         result = subscriber->processor.invoke()(subscriber->processor.state(), context, home.event());
-    } else if (!part.last.ok()) {
-        result = part.last; // its attempts end with the subscription
-        --part.attempt;
     }
     const Kind kind = home.kind();
     seat.current.store(&seat, std::memory_order_release); // [running] it has returned; the event is being ended
     tell_enders();
-    run.for_each_collecting([&](Collecting& to) {
-        Settlement::Part* collected = nullptr;
-        const Result added = guard([&]() -> Result {
-            collected = &home.open(*to.subscriber, run.attempt_, false);
-            Event copy(home.event());
-            return collect(seat, to, copy, {collected, run.attempt_, kind});
-        });
-        if (!added) {
-            home.add_failure(*to.subscriber, run.attempt_, added.error());
-        }
-        if (collected != nullptr && !to.added.taken) {
-            home.close(seat, false);
-        }
-    });
+    share_with_batches(run);
     if (has_turn) {
         hand_on(*subscriber);
     }
-    home.settle(seat, part, std::move(result));
+    if (entered) {
+        run.for_each_failure([&](const Subscriber&, const Error& error) { home.fail(part, error); });
+        home.settle(seat, part, std::move(result));
+    } else {
+        home.give_up(seat, part); // its attempts end with the subscription
+    }
     run.for_each_collecting([&](const Collecting& to) {
         if (to.added.more) {
             proceed(seat, to, kind);

@@ -201,18 +201,19 @@ public:
     /// Whether another attempt is due to a subscription whose run has failed like that.
     [[nodiscard]] bool wants_redelivery(Seat& seat, const Subscriber& subscriber, int attempt,
                                         const Error& error) noexcept;
-    /// Sees to it that a failed part is tried again; false if it can't be.
-    bool redeliver(Settlement::Part& part, const Error& error) noexcept;
+    /// Sees to it that a failed part, in which nobody has a share, is tried again; false if it can't be.
+    bool redeliver(Settlement::Part& part) noexcept;
     /// The end of an event that nothing holds open.
-    void end(Seat& seat, Event& event, Kind kind, std::vector<Failure>& failures, std::int64_t begun_ns) noexcept;
+    void end(Seat& seat, Event& event, Kind kind, std::vector<Failure>& failures,
+             std::int64_t first_failed_ns = 0) noexcept;
     void abandon(Seat& seat, Event& event, Kind kind) noexcept;
     void drop(Seat& seat, Event& event) noexcept;
     static void settle_receipt(Event& event, Ending ending, const Error* error) noexcept;
     /// Tells who sent the event, if it wants to know, that it is tried again.
     void tell_attempt(Settlement& settlement, int attempt) noexcept;
     void end_without_memory(Seat& seat, Event& event, Kind kind, const Error& error) noexcept;
-    void fail_alone(Seat& seat, Event& event, Kind kind, int attempt, const Subscriber& subscriber, const Error& error,
-                    std::int64_t begun_ns) noexcept;
+    void fail_alone(Seat& seat, Event& event, Kind kind, int attempt, const Subscriber& subscriber,
+                    const Error& error) noexcept;
     void let_go_of_key(const Event& event) noexcept {
         if (inbox_.pass_key_on(event)) {
             pool_.notify();
@@ -309,6 +310,7 @@ private:
     void count_as_handled(Seat& seat, Kind kind) noexcept;
     void finish(Run& run, SyncOutcome* outcome) noexcept;
     void finish_slowly(Run& run, SyncOutcome* outcome) noexcept;
+    void share_with_batches(Run& run) noexcept;
     void end_unroutable(Seat& seat, Event& event, Kind kind, const Error& error, SyncOutcome* outcome) noexcept;
     void finish_collected(Run& run) noexcept;
     void finish_collecting(Run& run, bool keyed) noexcept;
@@ -367,6 +369,7 @@ private:
 } // namespace detail
 } // namespace gossip::GOSSIP_VERSION_NAMESPACE
 
+#include <gossip/dispatch/closing.hpp>
 #include <gossip/dispatch/dispatcher.hpp>
 #include <gossip/dispatch/limiting.hpp>
 #include <gossip/dispatch/publishing.hpp>

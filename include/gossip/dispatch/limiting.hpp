@@ -25,6 +25,7 @@ public:
     void give_up(Engine& engine, Seat& seat) noexcept override {
         const bool turn = has_turn();
         const Ref<Subscriber> subscriber = part_.subscriber;
+        part_.begin();
         part_.home->settle(seat, part_, errors::abandoned);
         if (turn) {
             engine.hand_on(*subscriber);
@@ -158,6 +159,7 @@ inline void Engine::hand_on(Subscriber& subscriber) noexcept {
             limit.change_under_way(-1);
         }
         Seat& seat = seats_.sit_down();
+        next->begin();
         next->home->settle(seat, *next, errors::out_of_memory);
         SeatTable::stand_up(seat);
     }

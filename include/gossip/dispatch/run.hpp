@@ -26,7 +26,10 @@ public:
         if (subscriber_ == nullptr) {
             GOSSIP_THROW(ProcessingError{"a batch is one run of many events: none of them can be deferred"});
         }
-        return make_deferral(true);
+        const bool again = parts_ != nullptr && parts_->subscriber.get() == subscriber_;
+        Settlement::Part& part = again ? *parts_ : open_part(*subscriber_);
+        part.defer();
+        return Deferral(*settlement_, &part);
     }
     [[nodiscard]] Run* bus_run() noexcept override { return subscriber_ == nullptr ? nullptr : this; }
     // Below, where the engine is known.
@@ -73,6 +76,17 @@ private:
             }
         }
     }
+    template <class F>
+    void for_each_failure(F&& visit) {
+        if (failed_without_memory_ != nullptr) {
+            visit(*failed_without_memory_, errors::out_of_memory);
+        }
+        if (open_ends_ != nullptr) {
+            for (const Failed& failed : open_ends_->failed) {
+                visit(*failed.subscriber, failed.error);
+            }
+        }
+    }
     OpenEnds& open_ends() {
         if (open_ends_ == nullptr) {
             open_ends_ = std::make_unique<OpenEnds>();
@@ -89,10 +103,21 @@ private:
         open_ends().collecting.push_back({&collector, subscriber_, {}});
     }
 
-    Deferral make_deferral(bool holds_key) {
-        Settlement& home = settle_later();
-        return Deferral(home, &home.open(*subscriber_, attempt_, holds_key));
+    /// The part in which this run has a share for that subscription, if there is one.
+    [[nodiscard]] Settlement::Part* find_part(const Subscriber& subscriber) const noexcept {
+        Settlement::Part* part = parts_;
+        while (part != nullptr && part->subscriber.get() != &subscriber) {
+            part = part->next_of_run;
+        }
+        return part;
     }
+    Settlement::Part& open_part(Subscriber& subscriber) {
+        Settlement::Part& part = settle_later().open(subscriber, attempt_, true);
+        part.next_of_run = std::exchange(parts_, &part);
+        return part;
+    }
+    /// Closes the run's share in each, in the order in which they were opened.
+    inline void close_shares() noexcept;
     /// The settlement of this event; made with a copy of it, as its processors are still looking at the original.
     inline Settlement& settle_later();
 
@@ -104,7 +129,7 @@ private:
     Subscriber* subscriber_ = nullptr;
     Settlement* settlement_ = nullptr;
     Collecting collecting_{};
-    std::int64_t begun_ns_ = 0; // 0: not asked for yet
+    Settlement::Part* parts_ = nullptr; // in which this run has a share
     std::unique_ptr<OpenEnds> open_ends_;
     Subscriber* failed_without_memory_ = nullptr;
 };
@@ -126,10 +151,21 @@ inline std::int64_t Run::patience_ns() const noexcept { return engine_.patience_
 inline Clock* Run::clock() const noexcept { return engine_.settings_.clock; }
 inline std::shared_ptr<HelperThreads> Run::helpers() const noexcept { return engine_.helpers_; }
 
+inline void Run::close_shares() noexcept {
+    Settlement::Part* first = nullptr;
+    while (parts_ != nullptr) {
+        Settlement::Part* const part = std::exchange(parts_, parts_->next_of_run);
+        part->next_of_run = std::exchange(first, part);
+    }
+    while (first != nullptr) {
+        Settlement::Part& part = *std::exchange(first, first->next_of_run);
+        settlement_->settle(seat_, part, {});
+    }
+}
+
 inline Settlement& Run::settle_later() {
     if (settlement_ == nullptr) {
-        begun_ns_ = engine_.stamp();
-        settlement_ = new Settlement(engine_.shared_from_this(), event_, kind_, begun_ns_);
+        settlement_ = new Settlement(engine_.shared_from_this(), event_, kind_);
         EventAccess::pass_receipt(event_, settlement_->event());
         engine_.link(*settlement_);
     }

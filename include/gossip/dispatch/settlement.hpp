@@ -28,30 +28,55 @@ enum class Kind : std::uint8_t {
 
 // Edges: those of gossip/dispatch/engine.hpp
 
-/// An event that ends later: its run is one open end, and so is each deferral, each redelivery that waits, and each
-/// batch that has collected it. When the last one is closed the event is handled or failed, and the block is gone.
-/// Most events end at once and never have one of these.
+/// An event that ends later: its run is one open end, and so is each part, one subscription's attempt at it. When the
+/// last one is closed the event is handled or failed, and the block is gone. Most events end at once and never have one
+/// of these.
+///
+/// A part has shares: its run, each deferral of that, and each batch that has collected the event. When the last one is
+/// closed the part is delivered again, once, if one of them failed and each failure may be tried again; the part is
+/// then the next attempt, and waits for it. Otherwise it is closed.
 ///
 /// States, as in tests/models/settlement.pml, which shows that each event ends once and its block is freed once:
 ///   `open`   somebody holds an open end
 ///   `ended`  counted: by whoever closed the last open end, or as abandoned, while others hold open ends still
 ///   `freed`  by whoever closed the last open end
 ///
-/// Threads: `open`, `resolve` and `close` from any thread that holds an open end.
+/// Threads: `open`, `fail`, `resolve`, `settle` and `close` from any thread that holds an open end, or a share in it.
 /// Owns:    the event, until its end.
 class Settlement final : public OpenEnd {
 public:
-    /// One subscription's share in the open end.
+    /// One subscription's attempt at the event. Starts with one share: that of the run.
     struct Part {
-        Settlement* home;
-        Ref<Subscriber> subscriber;
-        int attempt;
-        bool holds_key; // the event's key waits for it
-        Result last{};  // what the latest attempt ended with
+        Part(Settlement& settlement, Ref<Subscriber> who, int number, bool keyed) noexcept
+            : home(&settlement), subscriber(std::move(who)), attempt(number), holds_key(keyed) {}
+
+        /// One share more; the caller has one.
+        void defer() noexcept {
+            deferrals.fetch_add(1, std::memory_order_relaxed); // relaxed: the run has a share, and goes on
+        }
+        void collect() noexcept {
+            shares.fetch_add(1, std::memory_order_relaxed); // relaxed: as above
+        }
+        /// An attempt begins, and nothing of the one before counts any more.
+        void begin() noexcept {
+            last = {};
+            others.clear();
+        }
+
+        Settlement* const home;
+        const Ref<Subscriber> subscriber;
+        int attempt;        // these two change while nobody has a share, or one has the only one
+        bool holds_key;     // the event's key waits for it
+        bool final = false; // no further attempt: some failure was lost. Under the home's lock, as what follows
+        Result last{};      // the first failure of the latest attempt
+        std::vector<Error> others{};
+        std::atomic<int> deferrals{1}; // that are open, and the run: together they have one share, and the key
+        std::atomic<int> shares{1};
+        Part* next_of_run = nullptr; // for the run that has a share in it
     };
 
     /// Starts with one open end: that of the run that makes it.
-    Settlement(std::shared_ptr<Engine> engine, Event event, Kind kind, std::int64_t begun_ns);
+    Settlement(std::shared_ptr<Engine> engine, Event event, Kind kind);
     ~Settlement() = default;
 
     [[nodiscard]] const Event& event() const noexcept override { return event_; }
@@ -62,11 +87,19 @@ public:
     /// One more open end. May throw std::bad_alloc.
     [[nodiscard]] Part& open(Subscriber& subscriber, int attempt, bool holds_key);
 
-    /// A deferral is resolved, on any thread.
+    /// A deferral of that part is resolved, on any thread.
     inline void resolve(void* who,
                         Result result) noexcept override; // inline, or every file that includes this gets the code
-    /// The same by a thread that has a seat. The part is delivered again if its subscription wants that.
+    /// The same by a thread that has a seat; also closes the share of the run.
     void settle(Seat& seat, Part& part, Result result) noexcept;
+    /// Closes the share of a batch.
+    void settle_collected(Seat& seat, Part& part, Result result) noexcept;
+    /// A share of that part has failed; the caller closes it later.
+    void fail(Part& part, const Error& error) noexcept;
+    /// Tries a failed part, in which nobody else has a share, again; closes it if that can't be.
+    void try_again(Seat& seat, Part& part) noexcept;
+    /// Closes a part whose attempt will not be made, with what the one before ended with.
+    void give_up(Seat& seat, Part& part) noexcept;
     void add_failure(const Subscriber& subscriber, int attempt, const Error& error) noexcept;
     void add_failure(Failure failure) noexcept;
     /// Closes one open end; the last one ends the event and deletes the block.
@@ -96,17 +129,23 @@ public:
 
 private:
     void end(Seat& seat) noexcept;
+    void close_share(Seat& seat, Part& part) noexcept;
+    [[nodiscard]] bool has_failed(const Part& part) noexcept;
+    [[nodiscard]] bool wants_another(Seat& seat, const Part& part) const noexcept;
+    void add_failures(const Part& part) noexcept;
+    void note_failure(std::int64_t now) noexcept;
+    void let_go_of_key() noexcept;
 
     const std::shared_ptr<Engine> engine_;
     Event event_;
     const Kind kind_;
-    const std::int64_t begun_ns_;
     std::atomic<bool> ended_{false};
     std::atomic<int> open_{1};
     std::atomic<int> open_for_key_{1};
     std::mutex mutex_;
     std::vector<std::unique_ptr<Part>> parts_;
     std::vector<Failure> failures_;
+    std::int64_t first_failed_ns_ = 0; // 0: nothing has
     bool failed_without_memory_ = false;
     std::atomic<bool> left_to_others_{false};
 };

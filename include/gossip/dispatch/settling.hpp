@@ -1,4 +1,4 @@
-// The ends of events: at once, or when the last open end is closed; redelivery and dead letters.
+// The ends of events, at once or by their settlement; redelivery and dead letters.
 #pragma once
 
 #include <gossip/core/errors.hpp>
@@ -30,8 +30,7 @@ public:
         if (engine.ending()) {
             part_.home->leave_to_others();
         }
-        part_.home->add_failure(*part_.subscriber, part_.attempt - 1, part_.last.error());
-        part_.home->close(seat, part_.holds_key);
+        part_.home->give_up(seat, part_);
     }
     [[nodiscard]] bool belongs_to(const Subscriber& subscriber) const noexcept override {
         return part_.subscriber.get() == &subscriber;
@@ -115,7 +114,7 @@ inline void Engine::abandon(Seat& seat, Event& event, Kind kind) noexcept {
 }
 
 inline void Engine::end(Seat& seat, Event& event, Kind kind, std::vector<Failure>& failures,
-                        std::int64_t begun_ns) noexcept {
+                        std::int64_t first_failed_ns) noexcept {
     if (failures.empty()) {
         if (kind == Kind::letter) {
             open_letters_.fetch_sub(1, std::memory_order_seq_cst); // [letters] it has been read
@@ -141,7 +140,7 @@ inline void Engine::end(Seat& seat, Event& event, Kind kind, std::vector<Failure
             const std::int64_t now = stamp();
             const Result made = guard([&] {
                 DeadLetter content{event,         first.error, first.attempts,
-                                   first.name,    failures,    wall_time(begun_ns == 0 ? now : begun_ns),
+                                   first.name,    failures,    wall_time(first_failed_ns == 0 ? now : first_failed_ns),
                                    wall_time(now)};
                 letter = std::make_unique<LetterTask>(std::move(content));
             });
@@ -195,8 +194,9 @@ inline std::int64_t redelivery_delay(const Redelivery& policy, int attempt) noex
     return delay > 0 ? static_cast<std::int64_t>(delay) : 0;
 }
 
-inline bool Engine::redeliver(Settlement::Part& part, const Error& error) noexcept {
-    part.last = error;
+inline bool Engine::redeliver(Settlement::Part& part) noexcept {
+    part.deferrals.store(1, std::memory_order_relaxed); // relaxed: the timers' lock hands the part on
+    part.shares.store(1, std::memory_order_relaxed);    // relaxed: the same
     ++part.attempt;
     const std::int64_t delay = redelivery_delay(part.subscriber->options.redelivery, part.attempt);
     const Ref<Subscriber> subscriber = part.subscriber; // once it is scheduled the part may be gone
@@ -258,7 +258,7 @@ inline void Engine::end_without_memory(Seat& seat, Event& event, Kind kind, cons
 
 /// The end of an event that failed for good in one subscription, which had it alone.
 inline void Engine::fail_alone(Seat& seat, Event& event, Kind kind, int attempt, const Subscriber& subscriber,
-                               const Error& error, std::int64_t begun_ns) noexcept {
+                               const Error& error) noexcept {
     std::vector<Failure> failures;
     succeeds([&] { // without memory for the name the failure still counts
         failures.push_back(Failure{error, subscriber.id, {}, attempt});
@@ -271,13 +271,13 @@ inline void Engine::fail_alone(Seat& seat, Event& event, Kind kind, int attempt,
     if (kind == Kind::sync) {
         report(error, event, subscriber.id, failures.front().name, false); // its caller has gone
     }
-    end(seat, event, kind, failures, begun_ns);
+    end(seat, event, kind, failures);
 }
 
 inline void Engine::settle_item(Seat& seat, Event& event, Settlement::Part* share, Kind kind, int attempt,
                                 Subscriber& subscriber, Result result) noexcept {
     if (share != nullptr) {
-        share->home->settle(seat, *share, std::move(result));
+        share->home->settle_collected(seat, *share, std::move(result));
         return;
     }
     if (!result) {
@@ -286,113 +286,24 @@ inline void Engine::settle_item(Seat& seat, Event& event, Settlement::Part* shar
             Settlement* home = nullptr;
             Settlement::Part* part = nullptr;
             const Result opened = guard([&] {
-                auto made = std::make_unique<Settlement>(shared_from_this(), event, kind, stamp());
+                auto made = std::make_unique<Settlement>(shared_from_this(), event, kind);
                 part = &made->open(subscriber, attempt, false);
                 home = made.release();
             });
             if (opened) {
                 EventAccess::pass_receipt(event, home->event());
                 link(*home);
-                home->settle(seat, *part, error);
-                home->close(seat, false); // the key was let go when the event was collected
+                home->fail(*part, error);
+                home->try_again(seat, *part); // it has just been asked
+                home->close(seat, false);     // the key was let go when the event was collected
                 return;
             }
         }
-        fail_alone(seat, event, kind, attempt, subscriber, error, 0);
+        fail_alone(seat, event, kind, attempt, subscriber, error);
         return;
     }
     settle_receipt(event, Ending::handled, nullptr);
     count_as_handled(seat, kind);
-}
-
-inline Settlement::Settlement(std::shared_ptr<Engine> engine, Event event, Kind kind, std::int64_t begun_ns)
-    : engine_(std::move(engine)), event_(std::move(event)), kind_(kind), begun_ns_(begun_ns) {}
-
-inline Settlement::Part& Settlement::open(Subscriber& subscriber, int attempt, bool holds_key) {
-    auto part = std::make_unique<Part>(Part{this, Ref<Subscriber>::share(&subscriber), attempt, holds_key});
-    const std::lock_guard lock(mutex_);
-    parts_.push_back(std::move(part));
-    open_.fetch_add(1, std::memory_order_relaxed); // relaxed: the caller holds an open end already
-    if (holds_key) {
-        open_for_key_.fetch_add(1, std::memory_order_relaxed); // relaxed: the same
-    }
-    return *parts_.back();
-}
-
-inline void Settlement::resolve(void* who, Result result) noexcept {
-    const std::shared_ptr<Engine> engine = engine_; // the last end may delete this
-    Seat& seat = engine->seats().sit_down();
-    {
-        const FrameScope frame(engine.get(), seat);
-        const OwnScope own(kind_ == Kind::letter);
-        seat.current.store(&seat, std::memory_order_release); // [running] shutdown waits for ends under way
-        settle(seat, *static_cast<Part*>(who), std::move(result));
-        seat.current.store(nullptr, std::memory_order_release); // [running] it is counted
-    }
-    SeatTable::stand_up(seat);
-    engine->tell_drainers();
-}
-
-inline void Settlement::settle(Seat& seat, Part& part, Result result) noexcept {
-    if (!result) {
-        const Error error = result.error();
-        if (kind_ != Kind::sync && engine_->wants_redelivery(seat, *part.subscriber, part.attempt, error) &&
-            engine_->redeliver(part, error)) {
-            return;
-        }
-        add_failure(*part.subscriber, part.attempt, error);
-    }
-    close(seat, part.holds_key);
-}
-
-inline void Settlement::add_failure(const Subscriber& subscriber, int attempt, const Error& error) noexcept {
-    Failure failure{error, subscriber.id, {}, attempt};
-    if (!guard([&] { failure.name = subscriber.options.name; })) {
-        failure.name.clear();
-    }
-    add_failure(std::move(failure));
-}
-inline void Settlement::add_failure(Failure failure) noexcept {
-    const std::lock_guard lock(mutex_);
-    if (!guard([&] { failures_.push_back(std::move(failure)); })) {
-        failed_without_memory_ = true;
-    }
-}
-
-inline void Settlement::close(Seat& seat, bool holds_key) noexcept {
-    if (holds_key && open_for_key_.fetch_sub(1, std::memory_order_acq_rel) == 1 && // [closed] after all that held it
-        kind_ == Kind::event && event_.has_key()) {
-        engine_->let_go_of_key(event_);
-    }
-    if (open_.fetch_sub(1, std::memory_order_acq_rel) == 1) { // [closed] after all others
-        const std::shared_ptr<Engine> engine = engine_;
-        engine->unlink(*this);
-        if (!ended_.exchange(true, std::memory_order_acq_rel)) { // [closed] unless it was abandoned
-            end(seat);
-        }
-        delete this;
-    }
-}
-
-inline void Settlement::end(Seat& seat) noexcept {
-    if (left_to_others_.load(std::memory_order_relaxed)) { // relaxed: set before an open end was closed
-        engine_->abandon(seat, event_, kind_);
-        return;
-    }
-    if (failed_without_memory_ && failures_.empty()) {
-        std::vector<Failure> lost;
-        if (guard([&] { lost.push_back(Failure{errors::out_of_memory}); })) {
-            engine_->end(seat, event_, kind_, lost, begun_ns_);
-        } else {
-            engine_->end_without_memory(seat, event_, kind_, errors::out_of_memory);
-        }
-        return;
-    }
-    if (kind_ == Kind::sync && !failures_.empty()) {
-        const Failure& first = failures_.front(); // its caller has gone, or has been told already
-        engine_->report(first.error, event_, first.subscription, first.name, false);
-    }
-    engine_->end(seat, event_, kind_, failures_, begun_ns_);
 }
 
 } // namespace gossip::GOSSIP_VERSION_NAMESPACE::detail

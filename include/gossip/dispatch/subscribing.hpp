@@ -78,8 +78,7 @@ inline bool Engine::end_subscription(SubscriptionId id, Seat& seat) noexcept {
             };
             while (Settlement::Part* const part = next_in_line()) {
                 const OwnScope own(part->home->kind() == Kind::letter);
-                part->attempt -= part->last.ok() ? 0 : 1;
-                part->home->settle(seat, *part, part->last); // a success, unless it has failed before
+                part->home->give_up(seat, *part); // a success, unless it has failed before
             }
         }
     }

@@ -28,7 +28,7 @@ private:
 
 /// When a failed event is tried again, by the bus, later, without holding a worker. Off unless attempts is above 1.
 struct Redelivery {
-    int attempts = 1; // runs in all, the first included
+    int attempts = 1; // runs in all, the first included; a run and what it has deferred are one attempt
     std::chrono::nanoseconds first_delay = std::chrono::milliseconds{100};
     double growth = 2.0; // each delay is that many times the one before
     double jitter = 0.5; // the part of a delay that is drawn at random: 0 none, 1 all of it

@@ -342,6 +342,93 @@ TEST_CASE("each event of a failed batch is redelivered by itself", "[batch]") {
     CHECK(bench.bus.stats().failed == 0);
 }
 
+TEST_CASE("the predicate of a redelivery is asked once about each failure of a batch", "[batch]") {
+    Bench bench;
+    int asked = 0;
+    auto s = bench.bus.subscribe(
+        number,
+        gossip::batch<int>({.size = 2, .period = 0ns},
+                           [](std::span<const int>) -> gossip::Result { return gossip::RetryableError{"busy"}; }),
+        {.redelivery = {.attempts = 3, .first_delay = 0ns, .when = [&](const gossip::Error&) {
+                            ++asked;
+                            return true;
+                        }}});
+
+    bench.publish(1, 2);
+    CHECK(bench.bus.drain(1s));
+
+    CHECK(bench.bus.stats().redelivered == 4);
+    CHECK(asked == 4);
+    CHECK(bench.bus.stats().failed == 2);
+}
+
+TEST_CASE("an event that is deferred and collected is tried again once, when both have ended", "[batch]") {
+    Bench bench;
+    const bool deferral_fails = GENERATE(false, true);
+    const bool batch_fails = GENERATE(false, true);
+    const bool deferral_first = GENERATE(false, true);
+    std::vector<gossip::Deferral> open;
+    std::vector<int> attempts;
+    const auto defer = gossip::middleware::make([&](auto& next, gossip::Context& context, const gossip::Event& event) {
+        attempts.push_back(context.attempt());
+        open.push_back(context.defer());
+        return next(context, event);
+    });
+    const gossip::Result bad = gossip::RetryableError{"busy"};
+    auto s = bench.bus.subscribe(
+        number,
+        defer(gossip::batch<int>({.size = 10, .period = 1h},
+                                 [&](std::span<const int>) { return batch_fails ? bad : gossip::Result{}; })),
+        {.redelivery = {.attempts = 2, .first_delay = 0ns}});
+    bench.bus.publish(number, 1, {.key = "k"});
+    for (int round = 0; round < 2; ++round) {
+        bench.bus.poll();
+        if (deferral_first && !open.empty()) {
+            open.front().resolve(deferral_fails ? bad : gossip::Result{});
+        }
+        CHECK(bench.bus.stats().redelivered == static_cast<unsigned>(round != 0 && attempts.size() == 2));
+        bench.bus.flush();
+        bench.bus.poll(0);
+        if (!deferral_first && !open.empty()) {
+            open.front().resolve(deferral_fails ? bad : gossip::Result{});
+        }
+        open.clear();
+    }
+    CHECK(bench.bus.drain(1s));
+
+    const bool fails = deferral_fails || batch_fails;
+    CHECK(attempts == (fails ? std::vector<int>{1, 2} : std::vector<int>{1}));
+    CHECK(bench.bus.stats().failed == (fails ? 1 : 0));
+    CHECK(bench.bus.stats().adds_up());
+    CHECK(bench.bus.publish(number, 2, {.key = "k"}) == gossip::PublishStatus::accepted);
+    bench.bus.poll();
+    CHECK(open.size() == 1); // the key was let go
+    open.clear();
+}
+
+TEST_CASE("an event that was deferred well lets its key go while a batch goes on collecting", "[batch]") {
+    Bench bench;
+    std::vector<gossip::Deferral> open;
+    const auto defer = gossip::middleware::make([&](auto& next, gossip::Context& context, const gossip::Event& event) {
+        open.push_back(context.defer());
+        return next(context, event);
+    });
+    auto s = bench.bus.subscribe(number, defer(gossip::batch<int>({.size = 2, .period = 1h}, bench.recorder())));
+    for (int i = 1; i <= 2; ++i) {
+        bench.bus.publish(number, i, {.key = "k"});
+    }
+    bench.bus.poll();
+    REQUIRE(open.size() == 1);
+    open[0].succeed();
+    bench.bus.poll();
+    REQUIRE(open.size() == 2);
+    open[1].succeed();
+    CHECK(bench.bus.drain(1s));
+
+    CHECK(bench.runs == std::vector<Numbers>{{1, 2}});
+    CHECK(bench.bus.stats().handled == 2);
+}
+
 TEST_CASE("only what a BatchResult fails is redelivered", "[batch]") {
     Bench bench;
     auto s = bench.bus.subscribe(number,

@@ -7,7 +7,12 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <iterator>
+#include <mutex>
+#include <optional>
 #include <stdexcept>
+#include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -272,6 +277,284 @@ TEST_CASE("a deferral that fails is redelivered like a run that fails", "[bus][r
 
     CHECK(runs == 3);
     CHECK(bus.stats().handled == 1);
+}
+
+/// What one run does besides returning, and how many failures it leaves.
+struct Conduct {
+    const char* name;
+    std::size_t failures;
+    Result (*run)(Context&);
+};
+const Conduct conducts[] = {
+    {"throws after it has deferred", 2,
+     [](Context& context) -> Result {
+         const gossip::Deferral dropped = context.defer();
+         throw std::runtime_error("x");
+     }},
+    {"fails after a deferral that succeeds", 1,
+     [](Context& context) -> Result {
+         context.defer().succeed();
+         return gossip::errors::retryable;
+     }},
+    {"has two deferrals that fail", 2,
+     [](Context& context) -> Result {
+         gossip::Deferral a = context.defer();
+         gossip::Deferral b = context.defer();
+         a.fail(gossip::errors::retryable);
+         b.fail(gossip::errors::timeout);
+         return {};
+     }},
+    {"has a deferral that fails and one that succeeds", 1,
+     [](Context& context) -> Result {
+         gossip::Deferral a = context.defer();
+         gossip::Deferral b = context.defer();
+         a.fail(gossip::errors::retryable);
+         b.succeed();
+         return {};
+     }},
+    {"fails with three deferrals that fail", 4,
+     [](Context& context) -> Result {
+         for (int i = 0; i < 3; ++i) {
+             context.defer().fail(gossip::errors::retryable);
+         }
+         return gossip::errors::timeout;
+     }},
+};
+
+TEST_CASE("attempts is the total, whatever a run defers and fails", "[bus][redelivery]") {
+    const Conduct conduct = GENERATE(from_range(std::begin(conducts), std::end(conducts)));
+    INFO(conduct.name);
+    std::vector<gossip::DeadLetter> letters;
+    std::vector<int> attempts;
+    EventBus bus{Config{.workers = 0}};
+    auto heard =
+        bus.subscribe(gossip::dead_letter, [&](const gossip::DeadLetter& letter) { letters.push_back(letter); });
+    auto s = bus.subscribe(number,
+                           [&](Context& context) -> Result {
+                               attempts.push_back(context.attempt());
+                               return conduct.run(context);
+                           },
+                           {.redelivery = {.attempts = 6, .first_delay = 0ns}});
+
+    bus.publish(number, 1);
+    CHECK(bus.drain(20s));
+
+    CHECK(attempts == std::vector<int>{1, 2, 3, 4, 5, 6});
+    CHECK(bus.stats().redelivered == 5);
+    REQUIRE(letters.size() == 1);
+    CHECK(letters[0].attempts == 6);
+    CHECK(letters[0].failures.size() == conduct.failures);
+}
+
+TEST_CASE("whatever a run defers and fails, an event with a key runs once at a time, and before the next of its key",
+          "[bus][redelivery]") {
+    const Conduct conduct = GENERATE(from_range(std::begin(conducts), std::end(conducts)));
+    INFO(conduct.name);
+    std::atomic<int> inside{0};
+    std::atomic<int> most{0};
+    std::atomic<int> runs{0};
+    std::atomic<int> disorder{0};
+    EventBus bus{Config{.workers = 4}};
+    auto s = bus.subscribe(number,
+                           [&](Context& context, const int& value) -> Result {
+                               const int now = ++inside;
+                               most = std::max(most.load(), now);
+                               disorder += runs++ / 4 == value ? 0 : 1;
+                               // Room for another run, if there were one.
+                               static_cast<void>(gossip_test::eventually([&] { return inside > 1; }, 2ms));
+                               --inside;
+                               return conduct.run(context);
+                           },
+                           {.redelivery = {.attempts = 4, .first_delay = 0ns}});
+
+    for (int i = 0; i < 3; ++i) {
+        bus.publish(number, i, {.key = "k"});
+    }
+    CHECK(bus.drain(20s));
+
+    CHECK(runs == 12);
+    CHECK(most == 1);
+    CHECK(disorder == 0);
+    CHECK(bus.stats().failed == 3);
+}
+
+TEST_CASE("a deferral that fails while its run goes on is not tried again before that has returned",
+          "[bus][redelivery]") {
+    std::atomic<int> inside{0};
+    std::atomic<int> overlaps{0};
+    std::atomic<int> runs{0};
+    EventBus bus{Config{.workers = 2}};
+    auto s = bus.subscribe(
+        number,
+        [&](Context& context) {
+            overlaps += inside++ == 0 ? 0 : 1;
+            ++runs;
+            std::thread([deferral = context.defer()]() mutable { deferral.fail(gossip::errors::retryable); }).join();
+            static_cast<void>(gossip_test::eventually([&] { return inside > 1; }, 2ms));
+            --inside;
+        },
+        {.redelivery = {.attempts = 5, .first_delay = 0ns}});
+
+    bus.publish(number, 1);
+    CHECK(bus.drain(20s));
+
+    CHECK(runs == 5);
+    CHECK(overlaps == 0);
+}
+
+TEST_CASE("a run and its deferrals that end at the same time on several threads are tried again once",
+          "[bus][redelivery]") {
+    constexpr int events = 100;
+    std::atomic<int> runs{0};
+    std::mutex mutex;
+    std::vector<gossip::Deferral> open;
+    std::atomic<bool> over{false};
+    EventBus bus{Config{.workers = 2}};
+    const auto resolve = [&] {
+        while (!over) {
+            std::optional<gossip::Deferral> one;
+            {
+                const std::lock_guard lock(mutex);
+                if (!open.empty()) {
+                    one.emplace(std::move(open.back()));
+                    open.pop_back();
+                }
+            }
+            if (one) {
+                one->fail(gossip::errors::retryable);
+            } else {
+                std::this_thread::yield();
+            }
+        }
+    };
+    std::thread a(resolve);
+    std::thread b(resolve);
+    auto s = bus.subscribe(number,
+                           [&](Context& context) -> Result {
+                               ++runs;
+                               for (int i = 0; i < 2; ++i) {
+                                   gossip::Deferral deferral = context.defer();
+                                   const std::lock_guard lock(mutex);
+                                   open.push_back(std::move(deferral));
+                               }
+                               return gossip::errors::retryable;
+                           },
+                           {.redelivery = {.attempts = 3, .first_delay = 0ns}});
+
+    for (int i = 0; i < events; ++i) {
+        bus.publish(number, i, {.key = i % 2 == 0 ? "even" : ""});
+    }
+    CHECK(bus.drain(60s));
+    over = true;
+    a.join();
+    b.join();
+
+    CHECK(runs == 3 * events);
+    CHECK(bus.stats().failed == events);
+    CHECK(bus.stats().redelivered == 2 * events);
+}
+
+TEST_CASE("one failure that must not be tried again is enough, and each is asked about once", "[bus][redelivery]") {
+    int runs = 0;
+    std::vector<std::string> asked;
+    std::vector<gossip::DeadLetter> letters;
+    gossip::Redelivery policy{.attempts = 3, .first_delay = 0ns, .when = [&](const gossip::Error& error) {
+                                  asked.emplace_back(error.message());
+                                  return error.message() != "never";
+                              }};
+    EventBus bus{Config{.workers = 0}};
+    auto heard =
+        bus.subscribe(gossip::dead_letter, [&](const gossip::DeadLetter& letter) { letters.push_back(letter); });
+
+    SECTION("fatal") {
+        auto s = bus.subscribe(number,
+                               [&](Context& context) -> Result {
+                                   ++runs;
+                                   context.defer().fail(gossip::FatalError{"x"});
+                                   return gossip::RetryableError{"run"};
+                               },
+                               {.redelivery = policy});
+        bus.publish(number, 1);
+        CHECK(bus.drain(20s));
+        CHECK(asked.empty());
+    }
+    SECTION("not wanted") {
+        auto s = bus.subscribe(number,
+                               [&](Context& context) -> Result {
+                                   ++runs;
+                                   context.defer().fail(gossip::RetryableError{"deferral"});
+                                   return gossip::RetryableError{"never"};
+                               },
+                               {.redelivery = policy});
+        bus.publish(number, 1);
+        CHECK(bus.drain(20s));
+        CHECK(asked == std::vector<std::string>{"deferral", "never"});
+    }
+
+    CHECK(runs == 1);
+    REQUIRE(letters.size() == 1);
+    CHECK(letters[0].failures.size() == 2);
+}
+
+TEST_CASE("nothing is tried again of what has failed before the subscription or the bus ended", "[bus][redelivery]") {
+    int runs = 0;
+    int others = 0;
+    int letters = 0;
+    std::vector<gossip::Deferral> open;
+    std::optional<EventBus<>> bus;
+    bus.emplace(Config{.workers = 0});
+    auto heard = bus->subscribe(gossip::dead_letter, [&](const gossip::DeadLetter& letter) {
+        ++letters;
+        CHECK(letter.attempts == 1);
+    });
+    auto s = bus->subscribe(number,
+                            [&](Context& context, const int& value) -> Result {
+                                if (value == 2) {
+                                    return {};
+                                }
+                                ++runs;
+                                open.push_back(context.defer());
+                                open.push_back(context.defer());
+                                return gossip::errors::retryable;
+                            },
+                            {.redelivery = {.attempts = 3, .first_delay = 1h}});
+    auto t = bus->subscribe(number, [&] { ++others; });
+    bus->publish(number, 1, {.key = "k"});
+    bus->publish(number, 2, {.key = "k"});
+    bus->poll();
+    REQUIRE(open.size() == 2);
+    open[0].fail(gossip::errors::retryable);
+
+    SECTION("the subscription: its key goes on to the next event, once") {
+        s.unsubscribe();
+        CHECK(letters == 0);
+        open[1].succeed();
+        CHECK(bus->drain(20s));
+        CHECK(runs == 1);
+        CHECK(others == 2);
+        CHECK(letters == 1);
+        CHECK(bus->stats().failed == 1);
+        CHECK(bus->stats().handled == 1);
+    }
+    SECTION("the bus, past its deadline: both events are abandoned, and the late end changes nothing") {
+        const auto report = bus->shutdown(0ns);
+        CHECK(report.abandoned == 2);
+        open[1].fail(gossip::errors::retryable);
+        CHECK(bus->stats().failed == 0);
+        CHECK(bus->stats().adds_up());
+        CHECK(runs == 1);
+    }
+    SECTION("the bus, in time: a redelivery that waits is a dead letter with both failures") {
+        open[1].fail(gossip::errors::retryable);
+        open.clear();
+        CHECK(bus->stats().redelivered == 1);
+        const auto report = bus->shutdown();
+        CHECK(report.failed == 1);
+        CHECK(report.handled == 1);
+        CHECK(letters == 1);
+        CHECK(others == 2);
+    }
+    CHECK(bus->stats().waiting == 0);
 }
 
 } // namespace redelivery_test
