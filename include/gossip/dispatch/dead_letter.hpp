@@ -23,12 +23,12 @@ struct Failure {
 /// An event that has failed for good. It is published, once, on `dead_letter`.
 struct DeadLetter {
     Event event;
-    Error error;                                        // the first one, with its chain of causes
-    int attempts = 1;                                   // how often the subscription that failed first has run
-    std::string subscription{};                         // its name
-    std::vector<Failure> failures{};                    // one for each subscription that failed
-    std::chrono::system_clock::time_point first_time{}; // when the event was first given to its processors
-    std::chrono::system_clock::time_point last_time{};  // when the last of them failed
+    Error error;                     // the first one, with its chain of causes
+    int attempts = 1;                // how often the subscription that failed first has run
+    std::string subscription{};      // its name
+    std::vector<Failure> failures{}; // one for each run, deferral and batch that failed in a last attempt
+    std::chrono::system_clock::time_point first_time{}; // when the run, deferral or batch that failed first was over
+    std::chrono::system_clock::time_point last_time{};  // when the event had failed for good
 };
 
 /// Subscribe to it to see what failed for good. Publishing `letter.event` again is the way to replay it.

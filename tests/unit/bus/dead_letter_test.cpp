@@ -107,6 +107,63 @@ TEST_CASE("failures found at different times make one dead letter when the last 
     CHECK(letters[0].attempts == 1);
 }
 
+TEST_CASE("a dead letter says when the event failed first, not when it was deferred or collected",
+          "[bus][dead_letter]") {
+    gossip::testing::ManualClock clock;
+    std::vector<DeadLetter> letters;
+    std::vector<gossip::Deferral> open;
+    EventBus bus{Config{.workers = 0, .clock = &clock}};
+    auto d = bus.subscribe(gossip::dead_letter, [&](const DeadLetter& letter) { letters.push_back(letter); });
+    const auto begin = clock.wall();
+
+    SECTION("a run") {
+        auto s = bus.subscribe(number, [&] {
+            clock.advance(10s);
+            throw 1;
+        });
+        bus.publish(number, 1);
+        REQUIRE(bus.drain(20s));
+        REQUIRE(letters.size() == 1);
+        CHECK(letters[0].first_time == begin + 10s);
+        CHECK(letters[0].last_time == begin + 10s);
+    }
+    SECTION("a deferral, then another attempt") {
+        auto s = bus.subscribe(number,
+                               [&](gossip::Context& context) -> Result {
+                                   if (context.attempt() == 1) {
+                                       open.push_back(context.defer());
+                                       return {};
+                                   }
+                                   return gossip::errors::retryable;
+                               },
+                               {.redelivery = {.attempts = 2, .first_delay = 5s, .jitter = 0}});
+        bus.publish(number, 1);
+        bus.poll();
+        clock.advance(10s);
+        open[0].fail(gossip::errors::retryable);
+        clock.advance(5s);
+        REQUIRE(bus.drain(20s));
+        REQUIRE(letters.size() == 1);
+        CHECK(letters[0].first_time == begin + 10s);
+        CHECK(letters[0].last_time == begin + 15s);
+    }
+    SECTION("a processor, while a deferral stays open") {
+        auto s = bus.subscribe(number, [&](gossip::Context& context) {
+            open.push_back(context.defer());
+            clock.advance(1s);
+        });
+        auto t = bus.subscribe(number, fail);
+        bus.publish(number, 1);
+        bus.poll();
+        clock.advance(10s);
+        open[0].succeed();
+        REQUIRE(bus.drain(20s));
+        REQUIRE(letters.size() == 1);
+        CHECK(letters[0].first_time == begin + 1s);
+        CHECK(letters[0].last_time == begin + 11s);
+    }
+}
+
 TEST_CASE("failure inside a dead-letter processor makes no new dead letter, is counted, and goes to the error hook",
           "[bus][dead_letter]") {
     int hooks = 0;
