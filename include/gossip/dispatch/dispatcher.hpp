@@ -280,7 +280,7 @@ inline void Engine::finish_slowly(Run& run, SyncOutcome* outcome) noexcept {
     share_with_batches(run);
     bool failed_without_memory = false;
     std::vector<Failure> final;
-    const auto fail = [&](Subscriber& subscriber, const Error& error) {
+    const auto fail = [&](Subscriber& subscriber, const Error& error, bool by_filter) {
         if (outcome != nullptr) {
             outcome->fail(subscriber.id, subscriber.options.name, error);
         }
@@ -296,6 +296,7 @@ inline void Engine::finish_slowly(Run& run, SyncOutcome* outcome) noexcept {
                     run.settlement_->add_failure(std::move(earlier));
                 }
                 final.clear();
+                part->asks_filter = by_filter;
                 run.settlement_->fail(*part, error);
                 run.settlement_->try_again(seat, *part);
                 return;
@@ -378,8 +379,13 @@ inline void Engine::run_part(Seat& seat, Settlement::Part& part, bool has_turn) 
         if (part.attempt > 1) {
             tell_attempt(home, part.attempt);
         }
+        const bool asks = part.asks_filter;
         part.begin();
-        result = subscriber->processor.invoke()(subscriber->processor.state(), context, home.event());
+        if (!asks || passes_filter(home.event(), *subscriber, result)) {
+            result = subscriber->processor.invoke()(subscriber->processor.state(), context, home.event());
+        } else {
+            part.asks_filter = true;
+        }
     }
     const Kind kind = home.kind();
     seat.current.store(&seat, std::memory_order_release); // [running] it has returned; the event is being ended
@@ -389,7 +395,7 @@ inline void Engine::run_part(Seat& seat, Settlement::Part& part, bool has_turn) 
         hand_on(*subscriber);
     }
     if (entered) {
-        run.for_each_failure([&](const Subscriber&, const Error& error) { home.fail(part, error); });
+        run.for_each_failure([&](const Subscriber&, const Error& error, bool) { home.fail(part, error); });
         home.settle(seat, part, std::move(result));
     } else {
         home.give_up(seat, part); // its attempts end with the subscription

@@ -317,6 +317,7 @@ private:
     Result collect_keyed(Seat& seat, Run& run) noexcept;
     static Result collect(Seat& seat, Collecting& to, Event& event, const Collector::Mark& mark) noexcept;
     void proceed(Seat& seat, const Collecting& to, Kind kind) noexcept;
+    [[nodiscard]] static bool passes_filter(const Event& event, const Subscriber& subscriber, Result& asked) noexcept;
     Result run_special(Run& run, Context& context, Subscriber& subscriber) noexcept;
     Result take_turn(Run& run, Subscriber& subscriber, bool& has_turn) noexcept;
     [[nodiscard]] static bool runs_on_this_thread(const Engine& engine, const Subscriber& subscriber,

@@ -165,12 +165,21 @@ inline void Engine::hand_on(Subscriber& subscriber) noexcept {
     }
 }
 
+/// Whether the processor is to be called. `asked`: what asking has ended with.
+inline bool Engine::passes_filter(const Event& event, const Subscriber& subscriber, Result& asked) noexcept {
+    bool wanted = false;
+    asked = guard([&] { wanted = subscriber.options.filter(event); });
+    return asked && wanted && subscriber.active.load(std::memory_order_acquire); // [running] ended by its filter
+}
+
 inline Result Engine::run_special(Run& run, Context& context, Subscriber& subscriber) noexcept {
     if (subscriber.options.filter) {
-        bool wanted = false;
-        Result asked = guard([&] { wanted = subscriber.options.filter(run.event_); });
-        if (!asked || !wanted || !subscriber.active.load(std::memory_order_acquire)) { // [running] ended by its filter
-            return asked;
+        Result asked;
+        if (!passes_filter(run.event_, subscriber, asked)) {
+            if (!asked) {
+                run.add_failure(subscriber, asked.error(), true);
+            }
+            return {};
         }
     }
     bool has_turn = false;

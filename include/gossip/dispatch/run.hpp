@@ -58,6 +58,7 @@ private:
     struct Failed {
         Subscriber* subscriber; // in a list that the seat protects, or held by a part
         Error error;
+        bool by_filter;
     };
 
     /// What most runs do not have.
@@ -79,11 +80,11 @@ private:
     template <class F>
     void for_each_failure(F&& visit) {
         if (failed_without_memory_ != nullptr) {
-            visit(*failed_without_memory_, errors::out_of_memory);
+            visit(*failed_without_memory_, errors::out_of_memory, false);
         }
         if (open_ends_ != nullptr) {
             for (const Failed& failed : open_ends_->failed) {
-                visit(*failed.subscriber, failed.error);
+                visit(*failed.subscriber, failed.error, failed.by_filter);
             }
         }
     }
@@ -93,8 +94,8 @@ private:
         }
         return *open_ends_;
     }
-    void add_failure(Subscriber& subscriber, const Error& error) noexcept {
-        if (!guard([&] { open_ends().failed.push_back({&subscriber, error}); })) {
+    void add_failure(Subscriber& subscriber, const Error& error, bool by_filter = false) noexcept {
+        if (!guard([&] { open_ends().failed.push_back({&subscriber, error, by_filter}); })) {
             failed_without_memory_ = &subscriber;
         }
     }

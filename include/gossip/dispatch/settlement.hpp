@@ -61,14 +61,16 @@ public:
         void begin() noexcept {
             last = {};
             others.clear();
+            asks_filter = false;
         }
 
         Settlement* const home;
         const Ref<Subscriber> subscriber;
-        int attempt;        // these two change while nobody has a share, or one has the only one
-        bool holds_key;     // the event's key waits for it
-        bool final = false; // no further attempt: some failure was lost. Under the home's lock, as what follows
-        Result last{};      // the first failure of the latest attempt
+        int attempt;              // these two change while nobody has a share, or one has the only one
+        bool holds_key;           // the event's key waits for it
+        bool asks_filter = false; // it was the filter that failed: the next attempt asks it again
+        bool final = false;       // no further attempt: some failure was lost. Under the home's lock, as what follows
+        Result last{};            // the first failure of the latest attempt
         std::vector<Error> others{};
         std::atomic<int> deferrals{1}; // that are open, and the run: together they have one share, and the key
         std::atomic<int> shares{1};

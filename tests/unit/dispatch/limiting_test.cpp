@@ -72,6 +72,63 @@ TEST_CASE("a filter that throws fails the event", "[limiting]") {
     CHECK(bus.stats().failed == 2);
 }
 
+TEST_CASE("after a filter that threw another attempt asks it again, and no other attempt does", "[limiting]") {
+    gossip::EventBus bus{gossip::Config{.workers = 0}};
+    const std::size_t limit = GENERATE(0U, 1U);
+    int runs = 0;
+    int asked = 0;
+    int throws = 0;
+    bool wanted = true;
+    bool fails = false;
+    auto s = bus.subscribe(tick,
+                           [&]() -> gossip::Result {
+                               ++runs;
+                               return fails ? gossip::Result{gossip::errors::retryable} : gossip::Result{};
+                           },
+                           {.max_concurrency = limit,
+                            .redelivery = {.attempts = 4, .first_delay = 0ns},
+                            .filter = [&](const gossip::Event&) {
+                                if (++asked <= throws) {
+                                    throw gossip::ProcessingError{"no idea"};
+                                }
+                                return wanted;
+                            }});
+
+    SECTION("it goes on throwing") {
+        throws = 100;
+        bus.publish(tick);
+        CHECK(bus.drain(10s));
+        CHECK(asked == 4);
+        CHECK(runs == 0);
+        CHECK(bus.stats().failed == 1);
+    }
+    SECTION("it refuses the event") {
+        throws = 2;
+        wanted = false;
+        bus.publish(tick);
+        CHECK(bus.drain(10s));
+        CHECK(asked == 3);
+        CHECK(runs == 0);
+        CHECK(bus.stats().handled == 1);
+    }
+    SECTION("it lets the event pass, which then fails") {
+        throws = 1;
+        fails = true;
+        bus.publish(tick);
+        CHECK(bus.drain(10s));
+        CHECK(asked == 2);
+        CHECK(runs == 3);
+        CHECK(bus.stats().failed == 1);
+    }
+    SECTION("it has never thrown") {
+        fails = true;
+        bus.publish(tick);
+        CHECK(bus.drain(10s));
+        CHECK(asked == 1);
+        CHECK(runs == 4);
+    }
+}
+
 TEST_CASE("a filter that ends its own subscription is its end: the processor is not called", "[limiting]") {
     gossip::EventBus bus{gossip::Config{.workers = 0}};
     int runs = 0;
