@@ -56,7 +56,32 @@ def system():
     return (found.group(1) + ", " if found else "") + platform.system() + " " + platform.release()
 
 
-def machine(root, build):
+def busy_seconds():
+    """Seconds in which processors were not idle, of all of them; None where it is not told."""
+    found = re.match(r"cpu +(.+)", read("/proc/stat"))
+    if not found:
+        return None
+    ticks = [int(value) for value in found.group(1).split()[:8]]  # user nice system idle iowait irq softirq steal
+    return (sum(ticks) - sum(ticks[3:5])) / os.sysconf("SC_CLK_TCK")
+
+
+def others_now(seconds):
+    """Processors that others keep busy at present; 0 where it is not told."""
+    before, began = busy_seconds(), time.monotonic()
+    if before is None:
+        return 0.0
+    time.sleep(seconds)
+    return max(0.0, (busy_seconds() - before) / (time.monotonic() - began))
+
+
+def load_now():
+    try:
+        return "%.2f %.2f %.2f" % os.getloadavg()
+    except OSError:
+        return ""
+
+
+def machine(root, build, load):
     """What heads the report."""
     cache = dict(re.findall(r"^(\w+):\w+=(.*)$", read(os.path.join(build, "CMakeCache.txt")), re.M))
     kind = cache.get("CMAKE_BUILD_TYPE", "")
@@ -67,10 +92,6 @@ def machine(root, build):
     commit = first_line(["git", "-C", root, "describe", "--always", "--dirty"])
     memory = re.search(r"MemTotal:\s+(\d+) kB", read("/proc/meminfo"))
     governor = read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor").strip()
-    try:
-        load = "%.2f %.2f %.2f" % os.getloadavg()
-    except OSError:
-        load = ""
     return {
         "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
         "processor": processor(),
@@ -179,6 +200,8 @@ def main():
     parser.add_argument("--repetitions", type=int, default=0)
     parser.add_argument("--readme", action="store_true")
     parser.add_argument("--list", action="store_true")
+    parser.add_argument("--load", default="", help="the load before the build; what it is now unless given")
+    parser.add_argument("--quiet", type=float, default=report.QUIET, help="processors that others may keep busy")
     options = parser.parse_args()
     options.repetitions = options.repetitions or (3 if options.quick else 9)
     options.min_time = 0.02 if options.quick else 0.1
@@ -224,9 +247,20 @@ def main():
                 print(short + "/" + name)
         return 0
 
-    result = {"format": 1, "machine": machine(options.root, options.build), "peers": peers(options.build),
-              "quick": options.quick, "filter": options.filter, "repetitions": options.repetitions,
-              "left_out": left_out, "failures": [], "programs": []}
+    readme = os.path.join(options.root, "README.md")
+    if options.readme:  # what can be known before is told before, not after half an hour
+        try:
+            report.around_section(readme)
+        except (OSError, ValueError) as error:
+            parser.error("--readme: %s" % error)
+        used = others_now(2)
+        if used > options.quiet:
+            parser.exit(1, "bench/run: others keep %.2f processors busy at present, and %.2f at most are quiet: these would "
+                        "be no figures for README.md. Nothing was measured.\n" % (used, options.quiet))
+
+    result = {"format": 1, "machine": machine(options.root, options.build, options.load or load_now()),
+              "peers": peers(options.build), "quick": options.quick, "quiet": options.quiet, "filter": options.filter,
+              "repetitions": options.repetitions, "left_out": left_out, "failures": [], "programs": []}
     raw = os.path.join(options.build, "raw")
     os.makedirs(raw, exist_ok=True)
     progress = Progress()
@@ -249,7 +283,7 @@ def main():
     elif options.quick:
         left_out.append("compile_time: bench/compile_time.sh measures it")
     result["machine"]["seconds"] = round(progress.spent())
-    result["machine"]["load after"] = "%.2f %.2f %.2f" % os.getloadavg()
+    result["machine"]["load after"] = load_now()
 
     path = os.path.join(options.build, "report.json")
     report.save(result, path)
@@ -260,7 +294,7 @@ def main():
         print("README.md stays as it is: %s" % ("something failed" if result["failures"] else report.busy(result)))
         return 1
     if options.readme:
-        report.rewrite_readme(os.path.join(options.root, "README.md"), result)
+        report.rewrite_readme(readme, result)
         print("README.md has the figures of this run")
     print("%s\n%s" % (page, path))
     return 1 if result["failures"] else 0

@@ -28,6 +28,7 @@ KNOWN = {"name", "run_name", "run_type", "family_index", "per_family_instance_in
          "bytes_per_second", "label", "error_occurred", "error_message", "skipped", "skip_message"}
 TO_NS = {"ns": 1, "us": 1e3, "ms": 1e6, "s": 1e9}
 ALLOCATIONS = ("allocations", "allocations_per_event", "allocs")
+QUIET = 0.5  # processors that others may keep busy, in the median, while figures may still be quoted
 
 
 def plain(row):
@@ -432,12 +433,20 @@ def program_section(program, figures, against):
     return "\n".join(out) + "\n</tbody></table></div>\n"
 
 
+def others(result):
+    """Processors that others kept busy: the median over every repetition that looked; None if none did."""
+    seen = [row["others"] for program in result["programs"] for row in program["rows"]
+            if isinstance(row.get("others"), (int, float))]
+    return median(seen) if seen else None
+
+
 def busy(result):
-    """A warning, if the machine had other things to do."""
-    load = result["machine"].get("load before", "").split()
-    if load and float(load[0]) > 0.25 * max(1, int(result["machine"].get("processors") or 1)):
-        return "The machine was busy before this run began (load %s): none of these figures should be quoted." % load[0]
-    return ""
+    """A warning, if the machine had other things to do while it measured."""
+    seen = others(result)
+    if seen is None or seen <= result.get("quiet", QUIET):
+        return ""
+    return ("The machine was busy: others used %.2f processors meanwhile, in the median, and %.2f at most are quiet. None "
+            "of these figures should be quoted." % (seen, result.get("quiet", QUIET)))
 
 
 def html(result, old=None):
@@ -447,6 +456,8 @@ def html(result, old=None):
         result["repetitions"], "; a quick run: to look, not to quote" if result.get("quick") else "")
     if result.get("filter"):
         machine["filter"] = result["filter"]
+    if others(result) is not None:
+        machine["others meanwhile"] = "%.2f processors, in the median" % others(result)
     for name, what in sorted(result.get("peers", {}).items()):
         machine[name] = what
     out = ["<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
@@ -489,7 +500,9 @@ def readme_section(result):
            "Medians of %d, measured on %s with `bench/run`, on %s (%s processors), %s, `%s`." % (
                result["repetitions"], machine.get("date", "?").partition(" ")[0], machine.get("processor", "?"),
                machine.get("processors", "?"), machine.get("compiler", "?"), machine.get("flags", "?")),
-           "Every figure has its baseline from the same run; the ratio is what carries over to another machine.", ""]
+           "Every figure has its baseline from the same run; the ratio is what carries over to another machine.%s" % (
+               "" if others(result) is None else " The rest\nof the machine, which is not ours alone, kept %.2f processors "
+               "busy meanwhile, in the median." % others(result)), ""]
     rows = []
     for publishers, workers in ((1, 1), (1, 2), (2, 2), (4, 4)):
         setting = {"buffer": 1024, "publishers": publishers, "workers": workers, "subscribers": 1}
@@ -525,13 +538,19 @@ def readme_section(result):
     return "\n".join(out)
 
 
-def rewrite_readme(path, result):
+def around_section(path):
+    """What stands before and after the section."""
     with open(path, encoding="utf-8") as file:
         text = file.read()
     begin, end = text.find(BEGIN), text.find(END)
     if begin < 0 or end < begin:
         raise ValueError("%s has no lines '%s' and '%s'" % (path, BEGIN, END))
-    write_text(path, text[: begin + len(BEGIN)] + "\n\n" + readme_section(result) + "\n\n" + text[end:])
+    return text[: begin + len(BEGIN)], text[end:]
+
+
+def rewrite_readme(path, result):
+    before, after = around_section(path)
+    write_text(path, before + "\n\n" + readme_section(result) + "\n\n" + after)
 
 
 def main():

@@ -128,11 +128,19 @@ class Report(unittest.TestCase):
 
     def test_figures_from_a_busy_machine_are_marked(self):
         crowded = result()
-        crowded["machine"]["load before"] = "7.50 1.00 1.00"
+        for each in crowded["programs"][0]["rows"]:
+            each["others"] = 1.2
 
-        self.assertIn("The machine was busy", self.report(crowded))
+        self.assertRegex(self.report(crowded), r"The machine was busy: others used 1\.20 processors")
         self.assertIn("The machine was busy", self.read("page.html"))
-        self.assertNotIn("The machine was busy", self.report(result()))
+
+    def test_a_high_load_before_is_no_busy_machine(self):
+        built_before = result()
+        built_before["machine"]["load before"] = "7.50 1.00 1.00"
+        built_before["programs"][0]["rows"][0]["others"] = 1.2
+
+        self.assertNotIn("The machine was busy", self.report(built_before))
+        self.assertRegex(self.read("page.html"), r"others meanwhile</dt><dd>0\.10 processors")
 
     def test_no_figures_make_a_page_too(self):
         empty = result()
@@ -155,6 +163,7 @@ class Report(unittest.TestCase):
         self.assertNotIn("old", once)
         self.assertIn("2024-01-02", once)
         self.assertIn("<Imaginary> & Sons", once)
+        self.assertIn("kept 0.10 processors busy meanwhile", once)
         self.assertRegex(once, r"1 publisher, 1 worker \| 41\.0 M/s \| 2\.00 M/s \| 50\.0 M/s")
         self.assertEqual(once, self.read("README.md"))
 
@@ -164,7 +173,7 @@ class Report(unittest.TestCase):
         self.assertEqual(done.returncode, 2)
         self.assertIn("not a report.json of bench/run", done.stderr)
 
-    def fake_program(self, name, names, status=0):
+    def fake_program(self, name, names, status=0, others=0.1):
         """A benchmark that measures nothing: it reports what it was asked for, in reverse."""
         self.write("root/bench/%s.cpp" % name, "// What is it? An invention.\n\nint main() {}\n")
         path = self.write("build/bench/" + name, """#!%s
@@ -174,12 +183,12 @@ arguments = dict(a.lstrip("-").split("=", 1) for a in sys.argv[1:])
 if "benchmark_list_tests" in arguments:
     print("\\n".join(names))
     sys.exit()
-rows = [{"name": n, "run_name": n, "run_type": "iteration", "real_time": 7, "time_unit": "ns"}
+rows = [{"name": n, "run_name": n, "run_type": "iteration", "real_time": 7, "time_unit": "ns", "others": %r}
         for n in reversed(names) if re.search(arguments["benchmark_filter"], n)]
 with open(arguments["benchmark_out"], "w") as file:
     json.dump({"benchmarks": rows * int(arguments["benchmark_repetitions"])}, file)
 sys.exit(%d)
-""" % (sys.executable, names, status))
+""" % (sys.executable, names, others, status))
         os.chmod(path, 0o755)
 
     def measure(self, *arguments):
@@ -209,6 +218,43 @@ sys.exit(%d)
         self.assertIn("bad ended with status 3", done.stdout)
         self.assertRegex(done.stdout, r"\by +7\.00 ns")
         self.assertIn("bad ended with status 3", self.read("build/report.html"))
+
+    def markers(self):
+        script = self.write("root/bench/compile_time.sh", "#!/bin/sh\necho none\n")
+        os.chmod(script, 0o755)
+        return self.write("root/README.md", "above\n<!-- measured: begin; written by bench/run --readme -->\n"
+                          "<!-- measured: end -->\nbelow\n")
+
+    def test_measuring_for_the_readme_writes_its_section(self):
+        self.fake_program("throughput_bench", ["bus/buffer:1024/publishers:1/workers:1/subscribers:1"], others=1.5)
+        self.markers()
+
+        done = self.measure("--readme", "--repetitions", "2", "--quiet", "1000", "--load", "7.50 5.00 1.00")
+
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertRegex(self.read("root/README.md"), r"(?s)above.*## What it costs.*Medians of 2.*1\.50 proc.*below\n$")
+        self.assertEqual(json.loads(self.read("build/report.json"))["machine"]["load before"], "7.50 5.00 1.00")
+
+    def test_the_readme_keeps_its_figures_when_others_used_the_machine_meanwhile(self):
+        self.fake_program("throughput_bench", ["x"], others=1001.0)
+        before = self.read(self.markers())
+
+        done = self.measure("--readme", "--quiet", "1000")
+
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("README.md stays as it is: The machine was busy", done.stdout)
+        self.assertEqual(self.read("root/README.md"), before)
+
+    def test_what_could_not_be_written_is_not_measured(self):
+        self.fake_program("throughput_bench", ["x"])
+        without_section = self.measure("--readme", "--quiet", "1000")
+        self.markers()
+        busy = self.measure("--readme", "--quiet", "-1")
+
+        self.assertEqual((without_section.returncode, busy.returncode), (2, 1))
+        self.assertIn("README.md", without_section.stderr)
+        self.assertIn("Nothing was measured", busy.stderr)
+        self.assertFalse(os.path.exists(self.path("build/report.json")))
 
     def test_a_filter_that_takes_nothing_is_an_error(self):
         self.fake_program("first_bench", ["a"])
