@@ -312,17 +312,17 @@ void chain(benchmark::State& state) {
 
 } // namespace
 
-BENCHMARK(calls<void, false>)->Name("publish_no_processors/calls");
+BENCHMARK(calls<void, false>)->Name("publish_no_processors/calls")->UseRealTime();
 BENCHMARK(delivered<void, false>)->Name("publish_no_processors/delivered/bus")->UseRealTime();
-BENCHMARK(calls<void, true>)->Name("publish_nil/calls");
+BENCHMARK(calls<void, true>)->Name("publish_nil/calls")->UseRealTime();
 BENCHMARK(delivered<void, true>)->Name("publish_nil/delivered/bus")->UseRealTime();
-BENCHMARK(calls<Bytes<16>, true>)->Name("publish_small/calls");
+BENCHMARK(calls<Bytes<16>, true>)->Name("publish_small/calls")->UseRealTime();
 BENCHMARK(delivered<Bytes<16>, true>)->Name("publish_small/delivered/bus")->UseRealTime();
 BENCHMARK(delivered_locked<Bytes<16>>)->Name("publish_small/delivered/locked_bus")->UseRealTime();
-BENCHMARK(calls<Bytes<1024>, true>)->Name("publish_medium/calls");
+BENCHMARK(calls<Bytes<1024>, true>)->Name("publish_medium/calls")->UseRealTime();
 BENCHMARK(delivered<Bytes<1024>, true>)->Name("publish_medium/delivered/bus")->UseRealTime();
 BENCHMARK(delivered_locked<Bytes<1024>>)->Name("publish_medium/delivered/locked_bus")->UseRealTime();
-BENCHMARK(calls<Bytes<10240>, true>)->Name("publish_large/calls");
+BENCHMARK(calls<Bytes<10240>, true>)->Name("publish_large/calls")->UseRealTime();
 BENCHMARK(delivered<Bytes<10240>, true>)->Name("publish_large/delivered/bus")->UseRealTime();
 BENCHMARK(delivered_locked<Bytes<10240>>)->Name("publish_large/delivered/locked_bus")->UseRealTime();
 BENCHMARK(contention)

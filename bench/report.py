@@ -67,7 +67,9 @@ class Figure:
                 self.values = [row["items_per_second"] for row in rows if "items_per_second" in row]
             else:
                 self.unit = "ns"
-                self.values = [row["real_time"] * TO_NS[row.get("time_unit", "ns")] for row in rows]
+                # By the clock that the benchmark goes by, as its items per second do: the processor's unless it says so.
+                clock = "real_time" if re.search("/(real|manual)_time", self.full_name) else "cpu_time"
+                self.values = [row[clock] * TO_NS[row.get("time_unit", "ns")] for row in rows]
         self.median, self.noise = median(self.values), noise(self.values)
         parts = self.name.split("/")
         self.words = [part for part in parts if ":" not in part]
@@ -480,7 +482,8 @@ def html(result, old=None):
     if plots:
         out.append("<h2>Plots</h2>\n<p class=\"dim\">Bars are medians; the thin line reaches from the least to "
                    "the most of the repetitions.</p>\n<div class=\"plots\">%s</div>" % "\n".join(plots))
-    out.append("<h2>All figures</h2>\n<p class=\"dim\">± is the spread of the repetitions: 1.48 times the median "
+    out.append("<h2>All figures</h2>\n<p class=\"dim\">What one thread does alone is timed by the processor's clock, "
+               "what several do together by the one on the wall. ± is the spread of the repetitions: 1.48 times the median "
                "distance from the median. <code>others</code>: processors that the rest of the machine kept busy "
                "meanwhile.</p>")
     out += [program_section(program, figures, against) for program in result["programs"]]

@@ -15,7 +15,7 @@ ROOT = sys.argv.pop(1) if len(sys.argv) > 1 and not sys.argv[1].startswith("-") 
 
 def row(name, repetition, **values):
     return {"name": name, "run_name": name, "run_type": "iteration", "repetition_index": repetition, "iterations": 1,
-            "real_time": 50.0, "time_unit": "ns", **values}
+            "real_time": 50.0, "cpu_time": 50.0, "time_unit": "ns", **values}
 
 
 def delivered(name, rates):
@@ -33,10 +33,10 @@ def result(bus=(40e6, 41e6, 42e6)):
                 {"name": "throughput", "about": "How many arrive?",
                  "rows": delivered("bus", bus) + delivered("locked_bus", (2e6, 2e6, 2e6))},
                 {"name": "middleware", "about": "What does it add?", "rows": [
-                    row("bare", 0, real_time=2.0), row("retry/middleware", 0, real_time=5.0),
+                    row("bare", 0, cpu_time=2.0), row("retry/middleware", 0, cpu_time=5.0),
                     row("broken/middleware", 0, error_occurred=True, error_message="a run has failed")]},
                 {"name": "original", "about": "And the original?",
-                 "rows": [row("subscribe/gossip", 0, real_time=71.0, original_ns=355.0, allocations=0.0)]}]}
+                 "rows": [row("subscribe/gossip", 0, cpu_time=71.0, original_ns=355.0, allocations=0.0)]}]}
 
 
 class Page(HTMLParser):
@@ -98,6 +98,17 @@ class Report(unittest.TestCase):
         self.assertRegex(table, r"subscribe/gossip .*5\.00× original \(355 ns\); 0 allocations")
         self.assertIn("left out: redis", table)
         self.assertNotIn("broken/middleware", table)
+
+    def test_a_benchmark_of_one_thread_is_timed_by_the_processor_and_others_by_the_wall(self):
+        timed = result()
+        timed["programs"] = [{"name": "clocks", "about": "Which?", "rows": [
+            row(name, 0, cpu_time=3.0, real_time=8.0) for name in ("alone", "many/real_time/threads:2", "self/manual_time")]}]
+
+        table = self.report(timed)
+
+        self.assertRegex(table, r"alone +3\.00 ns")
+        self.assertRegex(table, r"many/threads:2 +8\.00 ns")
+        self.assertRegex(table, r"self +8\.00 ns")
 
     def test_the_page_is_whole_needs_nothing_from_elsewhere_and_has_its_plots(self):
         self.report(result())
@@ -183,7 +194,7 @@ arguments = dict(a.lstrip("-").split("=", 1) for a in sys.argv[1:])
 if "benchmark_list_tests" in arguments:
     print("\\n".join(names))
     sys.exit()
-rows = [{"name": n, "run_name": n, "run_type": "iteration", "real_time": 7, "time_unit": "ns", "others": %r}
+rows = [{"name": n, "run_name": n, "run_type": "iteration", "real_time": 7, "cpu_time": 7, "time_unit": "ns", "others": %r}
         for n in reversed(names) if re.search(arguments["benchmark_filter"], n)]
 with open(arguments["benchmark_out"], "w") as file:
     json.dump({"benchmarks": rows * int(arguments["benchmark_repetitions"])}, file)
