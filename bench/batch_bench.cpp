@@ -1,7 +1,8 @@
 // What does it cost to add an event to a batch, and to run one, beside the user's work? Beside them: the same events
 // into a processor that does nothing, and what a careful author would write by hand, a vector under a mutex. One
 // item is one event on its way through the bus, on this thread alone; what was not delivered is an error. "adding" and
-// "running" are the two steps timed apart, "event" is the whole: `allocations` are those of all events measured.
+// "running" are the two steps timed apart, "event" is the whole, "event/keyed" events of ten keys, published in place by
+// publish_sync. `allocations` are those of one event.
 
 #include <gossip/batch/batch.hpp>
 #include <gossip/bus/event_bus.hpp>
@@ -17,6 +18,7 @@
 #include <span>
 #include <string>
 #include <type_traits>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -72,20 +74,25 @@ void through_bus(benchmark::State& state, Processor processor, const std::vector
     for (auto _ : state) {
         play();
     }
-    state.counters["allocations"] = static_cast<double>(counter.count());
-    state.SetItemsProcessed(static_cast<std::int64_t>(state.iterations()) * static_cast<std::int64_t>(round));
+    const std::int64_t events = static_cast<std::int64_t>(state.iterations()) * static_cast<std::int64_t>(round);
+    state.counters["allocations"] = static_cast<double>(counter.count()) / static_cast<double>(events);
+    state.SetItemsProcessed(events);
     bus.shutdown();
     if (seen != published) {
         state.SkipWithError("events are missing");
     }
 }
 
+const std::vector<std::string> ten_keys{"a", "b", "c", "d", "e", "f", "g", "h", "i", "j"};
+
+void see(gossip::Context&, const gossip::Event& event) {
+    ++seen;
+    benchmark::DoNotOptimize(&event);
+}
+
 template <class T>
 void nothing(benchmark::State& state) {
-    through_bus<T>(state, [](gossip::Context&, const gossip::Event& event) {
-        ++seen;
-        benchmark::DoNotOptimize(&event);
-    });
+    through_bus<T>(state, see);
 }
 
 /// By hand: no period, no shutdown, no failure of its own event, and the event is handled before the batch has run.
@@ -112,10 +119,27 @@ void batch(benchmark::State& state) {
     through_bus<T>(state, gossip::batch<T>({.size = size, .period = 1h}, &work<Item>));
 }
 
-template <class T>
-void by_key(benchmark::State& state) {
-    through_bus<T>(state, gossip::batch<T>({.size = size, .period = 1h, .by_key = true}, &work<T>),
-                   {"a", "b", "c", "d", "e", "f", "g", "h", "i", "j"});
+void keyed_nothing(benchmark::State& state) { through_bus<int>(state, see, ten_keys); }
+void keyed_by_hand(benchmark::State& state) {
+    std::mutex mutex;
+    std::unordered_map<std::string, std::vector<int>> waiting;
+    std::vector<int> running;
+    through_bus<int>(
+        state,
+        [&](gossip::Context&, const gossip::Event& event) {
+            const std::lock_guard lock(mutex);
+            std::vector<int>& mine = waiting[std::string(event.key())];
+            mine.push_back(*event.data_if<int>());
+            if (mine.size() == size) {
+                running.swap(mine);
+                work(std::span<const int>(running));
+                running.clear();
+            }
+        },
+        ten_keys);
+}
+void keyed_batch(benchmark::State& state) {
+    through_bus<int>(state, gossip::batch<int>({.size = size, .period = 1h, .by_key = true}, &work<int>), ten_keys);
 }
 
 /// One event less than a batch is added, then the batch is run: the two are timed apart.
@@ -151,13 +175,7 @@ void in_steps(benchmark::State& state, bool time_adding, Processor processor, Fl
 }
 
 void step_nothing(benchmark::State& state) {
-    in_steps(
-        state, true,
-        [](gossip::Context&, const gossip::Event& event) {
-            ++seen;
-            benchmark::DoNotOptimize(&event);
-        },
-        [](auto&) {});
+    in_steps(state, true, see, [](auto&) {});
 }
 void step_by_hand(benchmark::State& state, bool adding) {
     std::mutex mutex;
@@ -210,6 +228,8 @@ BENCHMARK(nothing<std::string>)->Name("event/string/nothing");
 BENCHMARK(by_hand<std::string>)->Name("event/string/vector_and_mutex");
 BENCHMARK((batch<std::string, std::string>))->Name("event/string/batch_of_data");
 BENCHMARK((batch<std::string, gossip::Event>))->Name("event/string/batch_of_events");
-BENCHMARK(by_key<int>)->Name("event/int/by_key/batch_of_data");
+BENCHMARK(keyed_nothing)->Name("event/keyed/nothing");
+BENCHMARK(keyed_by_hand)->Name("event/keyed/vector_and_mutex");
+BENCHMARK(keyed_batch)->Name("event/keyed/batch_of_data");
 
 } // namespace

@@ -20,8 +20,8 @@ from plots import bars, escape, lines, number  # noqa: E402
 SUBJECTS = (("bus_p50", "µs"), ("p50", "µs"), ("ns", "ns"), ("cpu_us", "µs"), ("bus", "bytes"))
 # A word in a benchmark's name that makes it the baseline of those whose other words are the same.
 BASELINES = ("ring", "locked_bus", "textbook_ring", "locked_deque", "locked_multimap", "hand", "by_hand",
-             "by_hand_locked", "threads", "hiredis_alone", "succeeds", "raw", "scan_by_nlohmann",
-             "moodycamel", "moodycamel_tokens", "onetbb", "boost_lockfree", "boost_signals2")
+             "by_hand_locked", "threads", "hiredis_alone", "succeeds", "raw", "by_nlohmann", "vector_and_mutex", "nothing",
+             "poll_of_nothing", "moodycamel", "onetbb", "boost_lockfree", "boost_signals2")
 WRAPPERS = ("retry", "recovery", "timeout", "chain")  # of original_bench: beside its bare processor
 KNOWN = {"name", "run_name", "run_type", "family_index", "per_family_instance_index", "repetitions",
          "repetition_index", "threads", "iterations", "real_time", "cpu_time", "time_unit", "items_per_second",
@@ -85,9 +85,9 @@ class Figure:
         return number(self.median, self.unit)
 
     def speed_beside(self, other):
-        """Above 1: this one is better."""
+        """Above 1: this one is better. None where one of them is nothing, which has no ratio."""
         if not self.median or not other:
-            return 0.0
+            return None
         return self.median / other if self.more_is_better else other / self.median
 
     def allocations(self):
@@ -175,12 +175,19 @@ def save(result, path):
 
 def beside(figures, figure):
     """The speed beside each baseline, in words."""
-    return ", ".join("%.2f× %s" % (figure.speed_beside(value), name) for name, value in figures.baselines(figure))
+    return ", ".join(speed(figure, value, name) for name, value in figures.baselines(figure))
+
+
+def speed(figure, value, name):
+    ratio = figure.speed_beside(value)
+    return "%s: %s" % (name, number(value, figure.unit)) if ratio is None else "%.2f× %s" % (ratio, name)
 
 
 def verdict(figure, old):
     """How the figure stands to an earlier one; a difference within the noise of both is none."""
     ratio = figure.speed_beside(old.median)
+    if ratio is None:
+        return "was %s, now %s" % (old.text(), figure.text())
     limit = max(0.03, 2 * (figure.noise + old.noise))
     word = "same, within noise" if abs(ratio - 1) <= limit else "faster" if ratio > 1 else "SLOWER"
     return "was %s, now %.2f× (noise ±%.0f %%): %s" % (old.text(), ratio, 100 * (figure.noise + old.noise), word)
@@ -195,7 +202,7 @@ def compare(against, figure):
 
 def original_of(figure):
     value = figure.counters.get("original_ns")
-    return "%.2f× original (%s)" % (figure.speed_beside(value), number(value, "ns")) if value else ""
+    return "%s (%s)" % (speed(figure, value, "original"), number(value, "ns")) if value else ""
 
 
 def table(result, old=None):

@@ -110,6 +110,16 @@ class Report(unittest.TestCase):
         self.assertRegex(table, r"many/threads:2 +8\.00 ns")
         self.assertRegex(table, r"self +8\.00 ns")
 
+    def test_what_took_nothing_has_no_ratio(self):
+        idle = result()
+        idle["programs"] = [{"name": "footprint", "about": "What?", "rows": [
+            row("idle/bus", 0, cpu_us=0.0), row("idle/locked_bus", 0, cpu_us=9.0)]}]
+
+        table = self.report(idle, "--against", self.write("old.json", idle))
+
+        self.assertRegex(table, r"idle/bus +0 µs .*locked_bus: 9\.00 µs; was 0 µs, now 0 µs")
+        self.assertNotIn("0.00×", table)
+
     def test_the_page_is_whole_needs_nothing_from_elsewhere_and_has_its_plots(self):
         self.report(result())
 
