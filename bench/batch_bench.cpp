@@ -7,7 +7,7 @@
 #include <gossip/batch/batch.hpp>
 #include <gossip/bus/event_bus.hpp>
 
-#include "support/allocation_counter.hpp"
+#include "support/allocations.hpp"
 
 #include <benchmark/benchmark.h>
 
@@ -70,7 +70,7 @@ void through_bus(benchmark::State& state, Processor processor, const std::vector
         published += round;
     };
     play(); // warm
-    const support::AllocationCounter counter;
+    const Allocations counter;
     for (auto _ : state) {
         play();
     }

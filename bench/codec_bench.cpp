@@ -16,7 +16,7 @@
 #include <string_view>
 #include <type_traits>
 
-#include "support/allocation_counter.hpp"
+#include "support/allocations.hpp"
 
 namespace bench {
 
@@ -86,7 +86,7 @@ void writing(benchmark::State& state, Write write) {
     write(out);
     const std::size_t size = out.size();
     std::int64_t delivered = 0;
-    const support::AllocationCounter counter;
+    const Allocations counter;
     for (auto _ : state) {
         out.clear();
         write(out);
@@ -100,7 +100,7 @@ void writing(benchmark::State& state, Write write) {
 template <class Read>
 void reading(benchmark::State& state, std::size_t bytes, Read read) {
     std::int64_t delivered = 0;
-    const support::AllocationCounter counter;
+    const Allocations counter;
     for (auto _ : state) {
         delivered += read() ? 1 : 0;
     }

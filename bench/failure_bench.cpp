@@ -1,6 +1,8 @@
 // What does an event cost whose processor fails? By returning an error or by throwing one; beside a processor that
 // succeeds, and beside what one would write by hand. One iteration is one event; all that must fail is counted.
 
+#include "support/allocations.hpp"
+
 #include <gossip/bus/event_bus.hpp>
 
 #include <benchmark/benchmark.h>
@@ -32,10 +34,12 @@ void run(benchmark::State& state, auto processor, bool fails) {
     Context context;
     const Event event{number, 1};
     std::int64_t failed = 0;
+    const Allocations allocations;
     for (auto _ : state) {
         const Result result = erased.invoke()(erased.state(), context, event);
         failed += result ? 0 : 1;
     }
+    allocations.show(state, state.iterations());
     check(state, failed, fails);
 }
 
@@ -72,14 +76,17 @@ void processor_throws_foreign(benchmark::State& state) {
 
 void return_by_hand(benchmark::State& state) {
     std::int64_t failed = 0;
+    const Allocations allocations;
     for (auto _ : state) {
         const std::string error = text_by_hand();
         failed += error.empty() ? 0 : 1;
     }
+    allocations.show(state, state.iterations());
     check(state, failed, true);
 }
 void catch_by_hand(benchmark::State& state) {
     std::int64_t failed = 0;
+    const Allocations allocations;
     for (auto _ : state) {
         std::string error;
         try {
@@ -89,6 +96,7 @@ void catch_by_hand(benchmark::State& state) {
         }
         failed += error.empty() ? 0 : 1;
     }
+    allocations.show(state, state.iterations());
     check(state, failed, true);
 }
 
@@ -96,11 +104,16 @@ void catch_by_hand(benchmark::State& state) {
 void end_to_end(benchmark::State& state, auto processor, bool fails) {
     gossip::EventBus bus{gossip::Config{.workers = 0}};
     const auto subscription = bus.subscribe(number, std::move(processor));
+    const Allocations allocations;
     for (auto _ : state) {
         bus.publish(number, 1);
         bus.poll();
     }
+    allocations.show(state, state.iterations());
     check(state, static_cast<std::int64_t>(bus.stats().failed), fails);
+    if (!bus.shutdown().adds_up()) {
+        state.SkipWithError("the counters do not add up");
+    }
 }
 void bus_succeeds(benchmark::State& state) {
     end_to_end(

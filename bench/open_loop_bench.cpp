@@ -5,8 +5,9 @@
 // One iteration is a bus, and 1 s of events at that rate (at most 200,000); all of them must be handled, or the run
 // fails. Open loop: the publisher keeps to its schedule and waits for no answer, and an event that it sends late counts
 // from when it was due, so that a pause of the bus shows in every event that it delayed. `p50`, `p99`, `p99.9` and
-// `max` are in microseconds.
+// `max` are in microseconds; `allocations` are those of all threads for an event.
 
+#include "support/allocations.hpp"
 #include "support/locked_bus.hpp"
 #include "support/open_loop.hpp"
 #include "support/others.hpp"
@@ -36,12 +37,14 @@ void through_bus(benchmark::State& state) {
         OpenLoop loop(state.range(0), count_at(state.range(0)));
         gossip::EventBus bus{gossip::Config{.workers = 2}};
         const auto subscription = bus.subscribe(topic, [&loop](const Data& data) { loop.arrived(data.due); });
+        const Allocations allocations;
         loop.run([&bus](OpenLoop::Clock::rep due) { bus.publish(topic, Data{.due = due}); });
         if (!bus.shutdown().adds_up() || !loop.complete()) {
             state.SkipWithError("not all events arrived");
             break;
         }
         loop.report(state);
+        allocations.show(state, count_at(state.range(0)));
     }
     state.counters["others"] = others.busy();
 }
@@ -52,6 +55,7 @@ void through_locked_bus(benchmark::State& state) {
         OpenLoop loop(state.range(0), count_at(state.range(0)));
         LockedBus<Data> bus(2, 1024);
         bus.subscribe([&loop](const Data& data) { loop.arrived(data.due); });
+        const Allocations allocations;
         loop.run([&bus](OpenLoop::Clock::rep due) { bus.publish(Data{.due = due}); });
         bus.shutdown();
         if (!loop.complete()) {
@@ -59,6 +63,7 @@ void through_locked_bus(benchmark::State& state) {
             break;
         }
         loop.report(state);
+        allocations.show(state, count_at(state.range(0)));
     }
     state.counters["others"] = others.busy();
 }

@@ -11,7 +11,7 @@
 // batch_flush: 100 events published, collected and run by one flush. Filters and middleware: one question, one call.
 // `allocations` are those of the measuring thread for each iteration.
 
-#include "support/allocation_counter.hpp"
+#include "support/allocations.hpp"
 #include "support/locked_bus.hpp"
 
 #include <gossip/gossip.hpp>
@@ -86,7 +86,7 @@ void calls(benchmark::State& state) {
         subscription.emplace(subscribe<T>(bus));
     }
     std::uint64_t refused = 0;
-    const support::AllocationCounter counter;
+    const Allocations counter;
     for (auto _ : state) {
         refused += publish<T>(bus) == PublishStatus::accepted ? 0 : 1;
     }
@@ -106,7 +106,7 @@ void delivered(benchmark::State& state) {
     if constexpr (processor) {
         subscription.emplace(subscribe<T>(bus));
     }
-    const support::AllocationCounter counter;
+    const Allocations counter;
     while (state.KeepRunningBatch(burst<T>)) {
         for (std::int64_t i = 0; i < burst<T>; ++i) {
             publish<T>(bus);
@@ -133,7 +133,7 @@ void delivered_locked(benchmark::State& state) {
     LockedBus<T> bus(2, 1024);
     bus.subscribe([](const T& data) { benchmark::DoNotOptimize(&data); });
     std::uint64_t published = 0;
-    const support::AllocationCounter counter;
+    const Allocations counter;
     for (auto _ : state) {
         bus.publish(T{});
         ++published;
@@ -176,7 +176,7 @@ void contention(benchmark::State& state) {
 
 void subscribing(benchmark::State& state) {
     gossip::EventBus<> bus{Config{.workers = 0}};
-    const support::AllocationCounter counter;
+    const Allocations counter;
     for (auto _ : state) {
         benchmark::DoNotOptimize(subscribe<Bytes<16>>(bus));
     }
@@ -233,7 +233,7 @@ void batch(benchmark::State& state) {
     };
     collect();
     seen = 0;
-    const support::AllocationCounter counter;
+    const Allocations counter;
     if constexpr (flushed) {
         for (auto _ : state) {
             collect();
@@ -261,7 +261,7 @@ void batch(benchmark::State& state) {
 void ask(benchmark::State& state, const auto& question, double original) {
     Event event = Event{topic<int>, 1}.with_metadata("source", "api").with_metadata("priority", "high");
     std::int64_t yes = 0;
-    const support::AllocationCounter counter;
+    const Allocations counter;
     for (auto _ : state) {
         benchmark::DoNotOptimize(&event);
         benchmark::ClobberMemory();
@@ -286,7 +286,7 @@ void call(benchmark::State& state, const auto& wrapper, double original, const c
     Context context;
     const Event event{topic<int>, 1};
     std::int64_t failed = 0;
-    const support::AllocationCounter counter;
+    const Allocations counter;
     for (auto _ : state) {
         failed += bound(context, event) ? 0 : 1;
     }

@@ -7,7 +7,7 @@
 // sync: one publish to 1 and 10 processors on the calling thread; every call is counted. Boost.Signals2 locks, and
 // lets slots come and go meanwhile, as the bus does; by_hand is a loop over functions behind a reader's lock.
 
-#include "support/allocation_counter.hpp"
+#include "support/allocations.hpp"
 #include "support/handoff.hpp"
 #include "support/textbook_ring.hpp"
 
@@ -116,7 +116,7 @@ void process(const Data& data) {
 void calls(benchmark::State& state, const auto& call) {
     called = 0;
     std::uint64_t number = 0;
-    const support::AllocationCounter counter;
+    const Allocations counter;
     for (auto _ : state) {
         call(Data{{++number, 1, 2, 3, 4, 5}});
     }

@@ -10,7 +10,7 @@
 //   publish_bench --benchmark_repetitions=15 --benchmark_enable_random_interleaving=true
 //                 --benchmark_report_aggregates_only=true
 
-#include "support/allocation_counter.hpp"
+#include "support/allocations.hpp"
 #include "support/locked_bus.hpp"
 #include "support/textbook_ring.hpp"
 
@@ -49,7 +49,7 @@ void report(benchmark::State& state, double nanoseconds, std::size_t allocations
 /// Times `burst` calls of `publish` an iteration; `take_out()` empties the buffer.
 template <class Publish, class TakeOut>
 void bursts(benchmark::State& state, Publish publish, TakeOut take_out) {
-    if (!support::allocations_are_counted()) {
+    if (!allocations_are_counted()) {
         state.SkipWithError("allocations are not counted in this build");
         return;
     }
@@ -63,7 +63,7 @@ void bursts(benchmark::State& state, Publish publish, TakeOut take_out) {
         take_out();
     }
     for (auto _ : state) {
-        const support::AllocationCounter counter;
+        const Allocations counter;
         const auto start = std::chrono::steady_clock::now();
         for (std::uint64_t i = 0; i < burst; ++i) {
             publish(Data{{i, 1, 2, 3, 4, 5}});
@@ -116,7 +116,7 @@ void calls(benchmark::State& state, Call call) {
     for (std::uint64_t i = 0; i < 10'000; ++i) {
         call(Data{{i}});
     }
-    const support::AllocationCounter counter;
+    const Allocations counter;
     std::uint64_t number = 0;
     for (auto _ : state) {
         call(Data{{++number, 1, 2, 3, 4, 5}});

@@ -6,7 +6,7 @@
 // end of shutdown. Items are events *delivered*, each to all of its subscribers: what the processors counted must be
 // what was published and what the bus reports, or the run fails. `allocations` are those of the publisher for an event.
 
-#include "support/allocation_counter.hpp"
+#include "support/allocations.hpp"
 #include "support/heard.hpp"
 #include "support/locked_bus.hpp"
 #include "support/others.hpp"
@@ -50,7 +50,7 @@ struct ThroughBus {
     std::uint64_t operator()(std::uint64_t events, double& seconds, std::size_t& allocations) const {
         gossip::EventBus<> bus{gossip::Config{.workers = workers, .buffer_size = buffer}};
         const auto subscriptions = add(bus);
-        const support::AllocationCounter counter;
+        const Allocations counter;
         const auto start = std::chrono::steady_clock::now();
         for (std::uint64_t i = 0; i < events; ++i) {
             bus.publish(topic<T>, T{});
@@ -69,7 +69,7 @@ struct ThroughLockedBus {
     std::uint64_t operator()(std::uint64_t events, double& seconds, std::size_t& allocations) const {
         LockedBus<T> bus(workers, buffer);
         add(bus);
-        const support::AllocationCounter counter;
+        const Allocations counter;
         const auto start = std::chrono::steady_clock::now();
         for (std::uint64_t i = 0; i < events; ++i) {
             bus.publish(T{});

@@ -1,15 +1,18 @@
 // How many events a second arrive? From publish to the return of the processor, 48 bytes of data, timestamps on, for
 // each number of publishers, workers and places in the buffer: the bus beside a bus of a mutex, two condition variables
 // and a deque, and beside the bare textbook ring (no timestamps, no subscribers), whose threads never sleep but yield.
+// The ring is there twice: with elements of the data's 48 bytes, and of the 120 that an event weighs, to tell how much
+// of the distance between bus and ring is that of their sizes.
 //
 // One iteration is a bus made, `events` published and all of them handled; the time runs from the publishers' common
 // start to the end of shutdown. Items are events *delivered*: what the processors counted must be what was published
-// and what the bus reports, or the run fails. `others` is how many processors the rest of the machine kept busy
+// and what the bus reports, or the run fails. `allocations` are those of all threads for an event. `others` is how many processors the rest of the machine kept busy
 // meanwhile: compare medians of one run in which it is small, and ratios rather than figures.
 //
 //   throughput_bench --benchmark_repetitions=9 --benchmark_enable_random_interleaving=true
 //                    --benchmark_report_aggregates_only=true [--benchmark_filter='^(bus|ring)/.*publishers:2']
 
+#include "support/allocations.hpp"
 #include "support/heard.hpp"
 #include "support/locked_bus.hpp"
 #include "support/others.hpp"
@@ -36,6 +39,13 @@ struct Data {
 };
 static_assert(sizeof(Data) == 48);
 
+/// The same data in an element as large as an event.
+struct WideData {
+    Data data;
+    std::uint64_t rest[9] = {};
+};
+static_assert(sizeof(WideData) == 120 && sizeof(gossip::Event) == 120);
+
 inline constexpr gossip::Topic<Data> topic{"bench.event"};
 
 struct Setting {
@@ -48,6 +58,9 @@ struct Setting {
     [[nodiscard]] std::uint64_t published() const { return events * publishers; }
 };
 
+const Data& data_of(const Data& data) { return data; }
+const Data& data_of(const WideData& element) { return element.data; }
+
 void process(const Data& data) {
     benchmark::DoNotOptimize(data.words[0]);
     Heard::note();
@@ -57,6 +70,7 @@ void process(const Data& data) {
 struct Outcome {
     double seconds;
     std::uint64_t delivered;
+    std::uint64_t allocations;
 };
 
 /// Runs `publish(data)` on every publisher, then `finish()`.
@@ -73,12 +87,14 @@ Outcome run(const Setting& setting, Publish publish, Finish finish) {
         });
     }
     ready.arrive_and_wait();
+    const Allocations allocations;
     const auto start = std::chrono::steady_clock::now();
     for (std::thread& thread : publishers) {
         thread.join();
     }
     const std::uint64_t delivered = finish();
-    return {std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(), delivered};
+    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    return {seconds, delivered, allocations.count()};
 }
 
 Outcome through_bus(const Setting& setting) {
@@ -109,8 +125,9 @@ Outcome through_locked_bus(const Setting& setting) {
         });
 }
 
+template <class Element>
 Outcome through_ring(const Setting& setting) {
-    TextbookRing<Data> ring(setting.buffer);
+    TextbookRing<Element> ring(setting.buffer);
     std::atomic<bool> ended{false};
     std::atomic<std::uint64_t> popped{0};
     std::vector<std::thread> consumers;
@@ -118,8 +135,8 @@ Outcome through_ring(const Setting& setting) {
         consumers.emplace_back([&] {
             std::uint64_t mine = 0;
             for (bool last_look = false;;) {
-                if (const std::optional<Data> data = ring.try_pop()) {
-                    process(*data);
+                if (const std::optional<Element> element = ring.try_pop()) {
+                    process(data_of(*element));
                     ++mine;
                 } else if (last_look) {
                     break;
@@ -133,7 +150,8 @@ Outcome through_ring(const Setting& setting) {
     return run(
         setting,
         [&ring](Data&& data) {
-            while (!ring.try_push(std::move(data))) {
+            Element element{std::move(data)};
+            while (!ring.try_push(std::move(element))) {
                 std::this_thread::yield();
             }
         },
@@ -152,6 +170,7 @@ void delivered(benchmark::State& state) {
     const Setting setting{static_cast<std::size_t>(state.range(0)), publishers, static_cast<unsigned>(state.range(2)),
                           static_cast<unsigned>(state.range(3)), events / publishers};
     const Others others;
+    std::uint64_t allocations = 0;
     for (auto _ : state) {
         Heard::reset();
         const Outcome outcome = through(setting);
@@ -160,8 +179,11 @@ void delivered(benchmark::State& state) {
             break;
         }
         state.SetIterationTime(outcome.seconds);
+        allocations += outcome.allocations;
     }
-    state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(setting.published()));
+    const std::int64_t published = state.iterations() * static_cast<std::int64_t>(setting.published());
+    state.SetItemsProcessed(published);
+    state.counters["allocations"] = static_cast<double>(allocations) / static_cast<double>(published);
     state.counters["others"] = others.busy();
 }
 
@@ -178,7 +200,8 @@ void ten_subscribers(benchmark::internal::Benchmark* each) {
 } // namespace
 
 BENCHMARK(delivered<through_bus, 1'000'000>)->Name("bus")->Apply(one_subscriber);
-BENCHMARK(delivered<through_ring, 1'000'000>)->Name("ring")->Apply(one_subscriber);
+BENCHMARK(delivered<through_ring<Data>, 1'000'000>)->Name("ring")->Apply(one_subscriber);
+BENCHMARK(delivered<through_ring<WideData>, 1'000'000>)->Name("ring_of_120_bytes")->Apply(one_subscriber);
 BENCHMARK(delivered<through_locked_bus, 200'000>)->Name("locked_bus")->Apply(one_subscriber);
 BENCHMARK(delivered<through_bus, 400'000>)->Name("bus")->Apply(ten_subscribers);
 BENCHMARK(delivered<through_locked_bus, 200'000>)->Name("locked_bus")->Apply(ten_subscribers);

@@ -11,11 +11,13 @@
 //
 // One iteration is a bus made, all events published and all of them handled; the time runs from the first publish to
 // the end of shutdown. Items are events delivered: what the processors counted must be what was published, or the run
-// fails.
+// fails. `allocations` are those of all threads for an event delivered.
 
+#include "support/allocations.hpp"
 #include "support/heard.hpp"
 #include "support/locked_bus.hpp"
 #include "support/others.hpp"
+#include "support/patience.hpp"
 
 #include <gossip/gossip.hpp>
 
@@ -57,32 +59,41 @@ void dawdle(const Data& data) {
     process(data);
 }
 
-/// `through(events)` publishes that many events and ends its bus; true if the bus says that all went well.
+struct Measured {
+    double seconds = 0;
+    std::uint64_t allocations = 0;
+};
+
+/// `through(events, measured)` publishes that many events and ends its bus; true if the bus says that all went well.
 template <class Through>
 void run(benchmark::State& state, std::uint64_t events, std::uint64_t calls, Through through) {
     const Others others;
+    Measured measured;
     for (auto _ : state) {
         Heard::reset();
-        double seconds = 0;
-        if (!through(events, seconds) || Heard::total() != calls) {
+        if (!through(events, measured) || Heard::total() != calls) {
             state.SkipWithError("what was delivered is not what was published");
             break;
         }
-        state.SetIterationTime(seconds);
+        state.SetIterationTime(measured.seconds);
     }
-    state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(calls));
+    const std::int64_t delivered = state.iterations() * static_cast<std::int64_t>(calls);
+    state.SetItemsProcessed(delivered);
+    state.counters["allocations"] = static_cast<double>(measured.allocations) / static_cast<double>(delivered);
     state.counters["others"] = others.busy();
 }
 
 /// From the first publish to the end of shutdown.
 template <class Bus, class Publish>
-bool drive(Bus& bus, std::uint64_t events, double& seconds, Publish publish) {
+bool drive(Bus& bus, std::uint64_t events, Measured& measured, Publish publish) {
+    const Allocations allocations;
     const auto start = Clock::now();
     for (std::uint64_t i = 0; i < events; ++i) {
         publish(i);
     }
     const auto end = bus.shutdown();
-    seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    measured.seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    measured.allocations += allocations.count();
     return end.accepted == end.handled && end.accepted >= events;
 }
 
@@ -100,14 +111,14 @@ void topics_bus(benchmark::State& state) {
         topics.emplace_back(gossip::EventType(name));
     }
     constexpr std::uint64_t events = 1'000'000;
-    run(state, events, events, [&](std::uint64_t all, double& seconds) {
+    run(state, events, events, [&](std::uint64_t all, Measured& measured) {
         gossip::EventBus bus{gossip::Config{.workers = workers, .buffer_size = buffer}};
         std::vector<gossip::Subscription> subscriptions;
         for (const auto& topic : topics) {
             subscriptions.push_back(bus.subscribe(topic, process));
         }
         std::size_t next = 0;
-        return drive(bus, all, seconds, [&](std::uint64_t) {
+        return drive(bus, all, measured, [&](std::uint64_t) {
             bus.publish(topics[next], Data{});
             next = next + 1 == topics.size() ? 0 : next + 1;
         });
@@ -126,11 +137,11 @@ void topics_locked_bus(benchmark::State& state) {
         processors.emplace(name, process);
     }
     constexpr std::uint64_t events = 200'000;
-    run(state, events, events, [&](std::uint64_t all, double& seconds) {
+    run(state, events, events, [&](std::uint64_t all, Measured& measured) {
         LockedBus<Named> bus(workers, buffer);
         bus.subscribe([&](const Named& event) { processors.find(event.name)->second(event.data); });
         std::size_t next = 0;
-        return drive(bus, all, seconds, [&](std::uint64_t) {
+        return drive(bus, all, measured, [&](std::uint64_t) {
             bus.publish(Named{all_names[next], {}});
             next = next + 1 == all_names.size() ? 0 : next + 1;
         });
@@ -144,10 +155,10 @@ template <bool hot>
 void keys_bus(benchmark::State& state) {
     const std::vector<std::string> keys = names(1'000);
     constexpr std::uint64_t events = 500'000;
-    run(state, events, events, [&](std::uint64_t all, double& seconds) {
+    run(state, events, events, [&](std::uint64_t all, Measured& measured) {
         gossip::EventBus bus{gossip::Config{.workers = workers, .buffer_size = buffer}};
         const auto subscription = bus.subscribe(topic, process);
-        return drive(bus, all, seconds, [&](std::uint64_t i) {
+        return drive(bus, all, measured, [&](std::uint64_t i) {
             bus.publish(topic, Data{}, {.key = keys[hot && i % 10 != 0 ? 0 : i % keys.size()]});
         });
     });
@@ -155,10 +166,10 @@ void keys_bus(benchmark::State& state) {
 
 void keys_locked_bus(benchmark::State& state) {
     constexpr std::uint64_t events = 200'000;
-    run(state, events, events, [](std::uint64_t all, double& seconds) {
+    run(state, events, events, [](std::uint64_t all, Measured& measured) {
         LockedBus<Data> bus(1, buffer);
         bus.subscribe(process);
-        return drive(bus, all, seconds, [&](std::uint64_t) { bus.publish(Data{}); });
+        return drive(bus, all, measured, [&](std::uint64_t) { bus.publish(Data{}); });
     });
 }
 
@@ -168,7 +179,8 @@ auto in_bursts(const std::atomic<std::uint64_t>& handled, Publish publish) {
     return [&handled, publish](std::uint64_t i) {
         publish();
         if ((i + 1) % 1'000 == 0) {
-            while (handled.load(std::memory_order_relaxed) != i + 1) { // relaxed: a count
+            Patience patience; // what is lost is told at the end
+            while (handled.load(std::memory_order_relaxed) != i + 1 && patience.lasts()) { // relaxed: a count
                 std::this_thread::yield();
             }
         }
@@ -183,53 +195,54 @@ auto counting(std::atomic<std::uint64_t>& handled) {
 
 void bursts_bus(benchmark::State& state) {
     constexpr std::uint64_t events = 200'000;
-    run(state, events, events, [](std::uint64_t all, double& seconds) {
+    run(state, events, events, [](std::uint64_t all, Measured& measured) {
         std::atomic<std::uint64_t> handled{0};
         gossip::EventBus bus{gossip::Config{.workers = workers, .buffer_size = buffer}};
         const auto subscription = bus.subscribe(topic, counting(handled));
-        return drive(bus, all, seconds, in_bursts(handled, [&bus] { bus.publish(topic, Data{}); }));
+        return drive(bus, all, measured, in_bursts(handled, [&bus] { bus.publish(topic, Data{}); }));
     });
 }
 
 void bursts_locked_bus(benchmark::State& state) {
     constexpr std::uint64_t events = 200'000;
-    run(state, events, events, [](std::uint64_t all, double& seconds) {
+    run(state, events, events, [](std::uint64_t all, Measured& measured) {
         std::atomic<std::uint64_t> handled{0};
         LockedBus<Data> bus(workers, buffer);
         bus.subscribe(counting(handled));
-        return drive(bus, all, seconds, in_bursts(handled, [&bus] { bus.publish(Data{}); }));
+        return drive(bus, all, measured, in_bursts(handled, [&bus] { bus.publish(Data{}); }));
     });
 }
 
 void slow_neighbour_bus(benchmark::State& state) {
     constexpr std::uint64_t events = 500'000;
-    run(state, events, events, [](std::uint64_t all, double& seconds) {
+    run(state, events, events, [](std::uint64_t all, Measured& measured) {
         gossip::EventBus bus{gossip::Config{.workers = workers, .buffer_size = buffer}};
         const auto quick = bus.subscribe(topic, process);
         const auto slow = bus.subscribe(second, dawdle);
-        return drive(bus, all, seconds, [&](std::uint64_t i) { bus.publish(i % 1'000 == 0 ? second : topic, Data{}); });
+        return drive(bus, all, measured,
+                     [&](std::uint64_t i) { bus.publish(i % 1'000 == 0 ? second : topic, Data{}); });
     });
 }
 
 void slow_neighbour_locked_bus(benchmark::State& state) {
     constexpr std::uint64_t events = 200'000;
-    run(state, events, events, [](std::uint64_t all, double& seconds) {
+    run(state, events, events, [](std::uint64_t all, Measured& measured) {
         LockedBus<Data> bus(workers, buffer);
         bus.subscribe([](const Data& data) { data.words[0] == 0 ? dawdle(data) : process(data); });
-        return drive(bus, all, seconds, [&](std::uint64_t i) { bus.publish(Data{{i % 1'000}}); });
+        return drive(bus, all, measured, [&](std::uint64_t i) { bus.publish(Data{{i % 1'000}}); });
     });
 }
 
 void from_processors_bus(benchmark::State& state) {
     constexpr std::uint64_t events = 500'000;
-    run(state, events, 2 * events, [](std::uint64_t all, double& seconds) {
+    run(state, events, 2 * events, [](std::uint64_t all, Measured& measured) {
         gossip::EventBus bus{gossip::Config{.workers = workers, .buffer_size = buffer}};
         const auto first = bus.subscribe(topic, [&bus](const Data& data) {
             process(data);
             bus.publish(second, data);
         });
         const auto further = bus.subscribe(second, process);
-        return drive(bus, all, seconds, [&](std::uint64_t i) {
+        return drive(bus, all, measured, [&](std::uint64_t i) {
             bus.publish(topic, Data{});
             if (i + 1 == all) { // what a processor publishes after the beginning of shutdown would be refused
                 bus.drain(std::chrono::minutes(1));
@@ -240,7 +253,7 @@ void from_processors_bus(benchmark::State& state) {
 
 void from_processors_locked_bus(benchmark::State& state) {
     constexpr std::uint64_t events = 200'000;
-    run(state, events, 2 * events, [](std::uint64_t all, double& seconds) {
+    run(state, events, 2 * events, [](std::uint64_t all, Measured& measured) {
         LockedBus<Data> bus(workers, 2 * events); // room for all: its workers would wait for themselves
         bus.subscribe([&bus](const Data& data) {
             process(data);
@@ -248,7 +261,7 @@ void from_processors_locked_bus(benchmark::State& state) {
                 bus.publish(Data{{1}});
             }
         });
-        return drive(bus, all, seconds, [&](std::uint64_t) { bus.publish(Data{}); });
+        return drive(bus, all, measured, [&](std::uint64_t) { bus.publish(Data{}); });
     });
 }
 

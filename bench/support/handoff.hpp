@@ -1,5 +1,8 @@
 #pragma once
 
+#include "support/allocations.hpp"
+#include "support/patience.hpp"
+
 #include <benchmark/benchmark.h>
 
 #include <cstddef>
@@ -73,20 +76,34 @@ void handoff(benchmark::State& state) {
     const bool producer = state.thread_index() % 2 == 0;
     std::int64_t retries = 0;
     std::uint64_t number = 0;
+    bool lost = false;
+    const Allocations allocations;
     for (auto _ : state) {
+        Patience patience;
+        if (lost) {
+            continue; // the other threads are to come to their end, too
+        }
         if (producer) {
             T item;
             item.words[0] = ++number;
-            for (; !shared.try_push(std::move(item)); ++retries) {
+            for (; !lost && !shared.try_push(std::move(item)); ++retries) {
+                lost = !patience.lasts();
                 std::this_thread::yield();
             }
         } else {
             std::optional<T> item;
-            for (; !(item = shared.try_pop()); ++retries) {
+            for (; !lost && !(item = shared.try_pop()); ++retries) {
+                lost = !patience.lasts();
                 std::this_thread::yield();
             }
             benchmark::DoNotOptimize(item);
         }
+    }
+    if (lost) {
+        state.SkipWithError("a value did not come out");
+    }
+    if (state.thread_index() == 0) { // of all threads the counters are added up
+        allocations.show(state, state.iterations() * state.threads() / 2);
     }
     state.SetItemsProcessed(producer ? 0 : state.iterations());
     state.counters["retries_per_op"] =
@@ -98,6 +115,7 @@ template <template <class> class Queue, class T>
 void push_pop(benchmark::State& state) {
     auto& mine = *queue<Queue<T>>;
     std::uint64_t number = 0;
+    const Allocations allocations;
     for (auto _ : state) {
         T item;
         item.words[0] = ++number;
@@ -112,6 +130,7 @@ void push_pop(benchmark::State& state) {
         }
         benchmark::DoNotOptimize(popped);
     }
+    allocations.show(state, state.iterations());
     state.SetItemsProcessed(state.iterations());
 }
 
