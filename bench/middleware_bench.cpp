@@ -1,6 +1,8 @@
 // What does a middleware add to a processor that succeeds? Beside them: the bare processor, and what a careful author
 // would write by hand. One iteration is one event handled; what failed is counted and must be none.
 
+#include "support/allocations.hpp"
+
 #include <gossip/middleware/chain.hpp>
 #include <gossip/middleware/circuit_breaker.hpp>
 #include <gossip/middleware/concurrency_limit.hpp>
@@ -17,6 +19,7 @@
 #include <chrono>
 #include <cstdint>
 #include <exception>
+#include <functional>
 #include <string>
 
 namespace {
@@ -46,9 +49,11 @@ void run(benchmark::State& state, auto bound) {
     Context context;
     const Event event{number, 1};
     std::int64_t failed = 0;
+    const Allocations allocations;
     for (auto _ : state) {
         failed += call(bound, context, event) ? 0 : 1;
     }
+    allocations.show(state, state.iterations());
     if (failed != 0) {
         state.SkipWithError("a run has failed");
     }
@@ -88,6 +93,47 @@ void retry_hand(benchmark::State& state) {
         return result;
     });
 }
+/// What is called with a line for each failure.
+using Sink = std::function<void(const std::string&)>;
+const Sink no_sink = [](const std::string&) {};
+
+void log_failure(const Sink& sink, const Event& event, const Result& result) {
+    sink("bench: " + std::string(event.type().name()) + " failed: " + std::string(result.error().message()));
+}
+
+void logging_hand(benchmark::State& state) {
+    run(state, [sink = no_sink](Context&, const Event& event) -> Result {
+        const int* const n = event.data_if<int>();
+        Result result = n == nullptr ? Result{gossip::errors::nil_data} : process(*n);
+        if (!result) {
+            log_failure(sink, event, result);
+        }
+        return result;
+    });
+}
+void three_hand(benchmark::State& state) {
+    run(state, [sink = no_sink](Context& context, const Event& event) -> Result {
+        const int* const n = event.data_if<int>();
+        if (n == nullptr) {
+            return gossip::errors::nil_data;
+        }
+        Result result;
+        for (int attempt = 0; attempt < 4; ++attempt) {
+            try {
+                result = process(*n);
+            } catch (const std::exception& e) {
+                result = gossip::ProcessingError{e.what()};
+            }
+            if (result || gossip::is_fatal(result.error()) || !context.sleep_for(1ms)) {
+                break;
+            }
+        }
+        if (!result) {
+            log_failure(sink, event, result);
+        }
+        return result;
+    });
+}
 void timeout_hand(benchmark::State& state) {
     run(state, [](Context& context, const Event& event) -> Result {
         const int* const n = event.data_if<int>();
@@ -102,10 +148,12 @@ BENCHMARK(recovery_hand)->Name("recovery/hand");
 BENCHMARK_CAPTURE(wrapped, recovery, middleware::recovery())->Name("recovery/middleware");
 BENCHMARK(retry_hand)->Name("retry/hand");
 BENCHMARK_CAPTURE(wrapped, retry, middleware::retry(3, 1ms))->Name("retry/middleware");
+BENCHMARK(logging_hand)->Name("logging_nothing/hand");
 BENCHMARK_CAPTURE(wrapped, silent_logging,
                   middleware::logging(
                       "bench", [](const std::string&) {}, middleware::failures_only))
     ->Name("logging_nothing/middleware");
+BENCHMARK(three_hand)->Name("logging_retry_recovery/hand");
 BENCHMARK_CAPTURE(wrapped, three,
                   middleware::chain(middleware::logging(
                                         "bench", [](const std::string&) {}, middleware::failures_only),

@@ -5,7 +5,8 @@
 // worker that never sleeps takes the events out meanwhile, on another processor if there is one.
 // publish_sync: 1 and 10 processors, beside the same calls of std::function in a loop, bare and behind a reader's lock.
 //
-// `ns` is the time of one publish; `allocations` are those of the calling thread for each publish.
+// `ns` is the time of one publish; `allocations` are those of each publish, on whatever thread. What is refused, or does
+// not come out again, fails the run.
 //
 //   publish_bench --benchmark_repetitions=15 --benchmark_enable_random_interleaving=true
 //                 --benchmark_report_aggregates_only=true
@@ -21,7 +22,6 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <functional>
 #include <mutex>
 #include <shared_mutex>
@@ -40,13 +40,14 @@ constexpr std::uint64_t burst = 512;
 
 void process(const Data& data) { benchmark::DoNotOptimize(data.words[0]); }
 
-void report(benchmark::State& state, double nanoseconds, std::size_t allocations, std::uint64_t publishes) {
+void report(benchmark::State& state, double nanoseconds, std::uint64_t allocations, std::uint64_t publishes) {
     const auto count = static_cast<double>(publishes);
     state.counters["ns"] = nanoseconds / count;
     state.counters["allocations"] = static_cast<double>(allocations) / count;
 }
 
-/// Times `burst` calls of `publish` an iteration; `take_out()` empties the buffer.
+/// Times `burst` calls of `publish` an iteration, which say whether they were accepted; `take_out()` empties the buffer
+/// and says how many came.
 template <class Publish, class TakeOut>
 void bursts(benchmark::State& state, Publish publish, TakeOut take_out) {
     if (!allocations_are_counted()) {
@@ -54,26 +55,31 @@ void bursts(benchmark::State& state, Publish publish, TakeOut take_out) {
         return;
     }
     double nanoseconds = 0;
-    std::size_t allocations = 0;
+    std::uint64_t allocations = 0;
     std::uint64_t published = 0;
+    bool whole = true;
     for (int round = 0; round < 300; ++round) { // every slot has been used, and the clock has found its rate
         for (std::uint64_t i = 0; i < burst; ++i) {
-            publish(Data{{i}});
+            whole &= publish(Data{{i}});
         }
-        take_out();
+        whole &= take_out() == burst;
     }
     for (auto _ : state) {
         const Allocations counter;
         const auto start = std::chrono::steady_clock::now();
         for (std::uint64_t i = 0; i < burst; ++i) {
-            publish(Data{{i, 1, 2, 3, 4, 5}});
+            whole &= publish(Data{{i, 1, 2, 3, 4, 5}});
         }
         const std::chrono::duration<double, std::nano> took = std::chrono::steady_clock::now() - start;
         allocations += counter.count();
         nanoseconds += took.count();
         published += burst;
         state.SetIterationTime(took.count() * 1e-9);
-        take_out();
+        whole &= take_out() == burst;
+        if (!whole) {
+            state.SkipWithError("what came out is not what was published");
+            return;
+        }
     }
     report(state, nanoseconds, allocations, published);
 }
@@ -83,30 +89,40 @@ void publish_to_bus(benchmark::State& state) {
     gossip::EventBus bus{gossip::Config{
         .workers = workers, .buffer_size = static_cast<std::size_t>(state.range(0)), .idle = gossip::Idle::spin}};
     const gossip::Subscription subscription = bus.subscribe(topic, process);
+    std::uint64_t handled = 0;
     bursts(
-        state, [&bus](Data&& data) { bus.publish(topic, std::move(data)); },
-        [&bus] {
-            if (!bus.drain(std::chrono::seconds(10))) {
-                std::abort();
-            }
+        state, [&bus](Data&& data) { return bus.publish(topic, std::move(data)) == gossip::PublishStatus::accepted; },
+        [&]() -> std::uint64_t {
+            const bool drained = bus.drain(std::chrono::seconds(30));
+            return drained ? bus.stats().handled - std::exchange(handled, bus.stats().handled) : 0;
         });
+    if (!bus.shutdown().adds_up()) {
+        state.SkipWithError("the counters do not add up");
+    }
 }
 
 void publish_to_locked_bus(benchmark::State& state) {
     LockedBus<Data> bus(0, static_cast<std::size_t>(state.range(0)));
     bus.subscribe(process);
     bursts(
-        state, [&bus](Data&& data) { bus.publish(std::move(data)); }, [&bus] { bus.poll(); });
+        state,
+        [&bus](Data&& data) {
+            bus.publish(std::move(data));
+            return true;
+        },
+        [&bus] { return bus.poll(); });
 }
 
 void push_to_ring(benchmark::State& state) {
     TextbookRing<Data> ring(static_cast<std::size_t>(state.range(0)));
     bursts(
-        state, [&ring](Data&& data) { benchmark::DoNotOptimize(ring.try_push(std::move(data))); },
+        state, [&ring](Data&& data) { return ring.try_push(std::move(data)); },
         [&ring] {
-            while (const auto data = ring.try_pop()) {
+            std::uint64_t popped = 0;
+            for (; const auto data = ring.try_pop(); ++popped) {
                 process(*data);
             }
+            return popped;
         });
 }
 

@@ -4,7 +4,7 @@
 //
 // One iteration is a bus made, `events` published and all of them handled; the time runs from the first publish to the
 // end of shutdown. Items are events *delivered*, each to all of its subscribers: what the processors counted must be
-// what was published and what the bus reports, or the run fails. `allocations` are those of the publisher for an event.
+// what was published and what the bus reports, or the run fails. `allocations` are those of all threads for an event.
 
 #include "support/allocations.hpp"
 #include "support/heard.hpp"
@@ -47,7 +47,7 @@ template <class T, class Add>
 struct ThroughBus {
     Add add;
 
-    std::uint64_t operator()(std::uint64_t events, double& seconds, std::size_t& allocations) const {
+    std::uint64_t operator()(std::uint64_t events, double& seconds, std::uint64_t& allocations) const {
         gossip::EventBus<> bus{gossip::Config{.workers = workers, .buffer_size = buffer}};
         const auto subscriptions = add(bus);
         const Allocations counter;
@@ -55,9 +55,9 @@ struct ThroughBus {
         for (std::uint64_t i = 0; i < events; ++i) {
             bus.publish(topic<T>, T{});
         }
-        allocations += counter.count();
         const gossip::ShutdownReport end = bus.shutdown();
         seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+        allocations += counter.count();
         return end.complete && end.adds_up() && end.accepted == events ? end.handled : 0;
     }
 };
@@ -66,7 +66,7 @@ template <class T, class Add>
 struct ThroughLockedBus {
     Add add;
 
-    std::uint64_t operator()(std::uint64_t events, double& seconds, std::size_t& allocations) const {
+    std::uint64_t operator()(std::uint64_t events, double& seconds, std::uint64_t& allocations) const {
         LockedBus<T> bus(workers, buffer);
         add(bus);
         const Allocations counter;
@@ -74,16 +74,16 @@ struct ThroughLockedBus {
         for (std::uint64_t i = 0; i < events; ++i) {
             bus.publish(T{});
         }
-        allocations += counter.count();
         const auto end = bus.shutdown();
         seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+        allocations += counter.count();
         return end.accepted == events ? end.handled : 0;
     }
 };
 
 void run(benchmark::State& state, std::uint64_t events, std::uint64_t calls, const auto& through) {
     const Others others;
-    std::size_t allocations = 0;
+    std::uint64_t allocations = 0;
     for (auto _ : state) {
         Heard::reset();
         double seconds = 0;

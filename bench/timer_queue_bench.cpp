@@ -2,6 +2,8 @@
 // whose ids are iterators, so that its cancel needs no search either. One item is one timer that came and went, by the
 // two operations in the benchmark's name; the first to fail stops the run, so every item counted was done.
 
+#include "support/allocations.hpp"
+
 #include <gossip/concurrency/timer_queue.hpp>
 
 #include <benchmark/benchmark.h>
@@ -109,6 +111,13 @@ void drop(const benchmark::State&) {
     filled<Queue>.reset();
 }
 
+/// Of all threads the counters are added up: one shows what all allocated.
+void show_once(benchmark::State& state, const Allocations& allocations) {
+    if (state.thread_index() == 0) {
+        allocations.show(state, state.iterations() * state.threads());
+    }
+}
+
 /// A timeout that is armed and almost never fires: cancel one of the pending timers at random, add another.
 template <class Queue>
 void add_cancel(benchmark::State& state) {
@@ -116,6 +125,7 @@ void add_cancel(benchmark::State& state) {
     Random random(static_cast<std::uint64_t>(state.thread_index()) + 2);
     const std::size_t share = ids.size() / static_cast<std::size_t>(state.threads());
     const std::size_t first = share * static_cast<std::size_t>(state.thread_index());
+    const Allocations allocations;
     for (auto _ : state) {
         auto& id = ids[first + random() % share];
         const auto task = queue.cancel(id);
@@ -125,6 +135,7 @@ void add_cancel(benchmark::State& state) {
         }
         id = queue.add(random.delay(), Task{});
     }
+    show_once(state, allocations);
     state.SetItemsProcessed(state.iterations());
 }
 
@@ -133,6 +144,7 @@ template <class Queue>
 void add_pop(benchmark::State& state) {
     auto& queue = filled<Queue>->queue;
     Random random(static_cast<std::uint64_t>(state.thread_index()) + 2);
+    const Allocations allocations;
     for (auto _ : state) {
         const std::int64_t due = queue.next_due();
         auto task = queue.pop_due(Queue::never);
@@ -142,6 +154,7 @@ void add_pop(benchmark::State& state) {
         }
         queue.add(due + random.delay(), std::move(*task));
     }
+    show_once(state, allocations);
     state.SetItemsProcessed(state.iterations());
 }
 
@@ -149,15 +162,18 @@ void add_pop(benchmark::State& state) {
 template <class Queue>
 void nothing_due(benchmark::State& state) {
     auto& queue = filled<Queue>->queue;
+    const Allocations allocations;
     for (auto _ : state) {
         benchmark::DoNotOptimize(queue.next_due() <= -1);
     }
+    show_once(state, allocations);
     state.SetItemsProcessed(state.iterations());
 }
 
 /// 100,000 timers added to an empty queue and popped in order.
 template <class Queue>
 void fill_and_empty(benchmark::State& state) {
+    const Allocations allocations;
     for (auto _ : state) {
         Queue queue;
         Random random(1);
@@ -173,6 +189,7 @@ void fill_and_empty(benchmark::State& state) {
             break;
         }
     }
+    allocations.show(state, state.iterations() * static_cast<std::int64_t>(pending));
     state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(pending));
 }
 

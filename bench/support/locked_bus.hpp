@@ -16,7 +16,7 @@
 ///
 /// Threads: publish from any thread; subscribe and shutdown from one.
 /// Order:   first in, first out.
-/// Stalls:  publish waits while `buffer_size` events are in the deque.
+/// Stalls:  publish waits, and try_publish says false, while `buffer_size` events are in the deque.
 /// Owns:    the workers; with none of them `poll` runs what waits.
 template <class T>
 class LockedBus {
@@ -53,11 +53,38 @@ public:
         work_.notify_one();
     }
 
-    /// Runs what waits on the calling thread.
-    void poll() {
+    /// False, and `data` is untouched, while `buffer_size` events wait.
+    bool try_publish(T&& data) {
+        const std::chrono::system_clock::time_point now = std::chrono::system_clock::now();
+        {
+            const std::lock_guard lock(mutex_);
+            if (waiting_.size() >= most_) {
+                return false;
+            }
+            waiting_.push_back(Event{now, std::move(data)});
+            ++counters_.accepted;
+        }
+        work_.notify_one();
+        return true;
+    }
+
+    /// Runs what waits on the calling thread; how many that were.
+    std::uint64_t poll() {
         std::unique_lock lock(mutex_);
-        while (!waiting_.empty()) {
+        std::uint64_t ran = 0;
+        for (; !waiting_.empty(); ++ran) {
             run_first(lock);
+        }
+        return ran;
+    }
+
+    /// Waits until the workers have handled all that was accepted.
+    void drain() {
+        std::unique_lock lock(mutex_);
+        while (counters_.handled != counters_.accepted) {
+            lock.unlock();
+            std::this_thread::yield();
+            lock.lock();
         }
     }
 
