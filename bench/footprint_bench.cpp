@@ -3,14 +3,16 @@
 //
 // idle: 200 ms in which nothing is published, after the workers had 50 ms to fall asleep; `cpu_us` is the processor
 // time that the whole process used in them.
-// life: construction and shutdown without an event between them.
-// memory: what malloc hands out, without the stacks of the threads, for a bus of the default configuration, for each
-// event in a full buffer (the growth from 1,024 to 65,536 places), for each of 1,000 subscriptions to
-// one topic, and for each of 1,000 topics beyond its subscription.
+// life: construction and shutdown without an event between them; `allocations` are those of one life.
+// memory: bytes that malloc hands out, without the stacks of threads: `bus` for a bus of 2 workers and 1,024 places, as
+// the default is, that has carried no event; `queued_event` for each event of 48 bytes in a full buffer, from the growth
+// of a bus with 65,536 of them over one with 1,024; `subscription` for each of 1,000 to one topic; `topic` for each of
+// 1,000 topics beyond its subscription. The locked bus has no topics.
 //
 //   footprint_bench --benchmark_repetitions=15 --benchmark_enable_random_interleaving=true
 //                   --benchmark_report_aggregates_only=true
 
+#include "support/allocations.hpp"
 #include "support/locked_bus.hpp"
 #include "support/others.hpp"
 
@@ -23,6 +25,8 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
@@ -64,20 +68,25 @@ void idle_locked_bus(benchmark::State& state) {
 }
 
 void life_of_bus(benchmark::State& state) {
+    const Allocations allocations;
     for (auto _ : state) {
         gossip::EventBus bus{gossip::Config{.workers = workers}};
         benchmark::DoNotOptimize(bus.shutdown().accepted);
     }
+    allocations.show(state, state.iterations());
 }
 
 void life_of_locked_bus(benchmark::State& state) {
+    const Allocations allocations;
     for (auto _ : state) {
         LockedBus<Data> bus(workers, 1024);
         benchmark::DoNotOptimize(bus.shutdown().accepted);
     }
+    allocations.show(state, state.iterations());
 }
 
 void life_of_threads(benchmark::State& state) {
+    const Allocations allocations;
     for (auto _ : state) {
         std::vector<std::thread> threads;
         for (unsigned i = 0; i < workers; ++i) {
@@ -87,6 +96,7 @@ void life_of_threads(benchmark::State& state) {
             thread.join();
         }
     }
+    allocations.show(state, state.iterations());
 }
 
 std::size_t allocated() {
@@ -94,43 +104,98 @@ std::size_t allocated() {
     return info.uordblks + info.hblkhd;
 }
 
-/// Bytes of a bus that has carried no event.
-std::size_t bytes_of_bus(std::size_t buffer) {
+/// What `make()` takes from malloc as long as its result lives.
+std::size_t bytes_of(const auto& make) {
     const std::size_t before = allocated();
-    const gossip::EventBus bus{gossip::Config{.workers = 0, .buffer_size = buffer}};
+    const auto made = make();
     return allocated() - before;
 }
 
-void memory(benchmark::State& state) {
-    constexpr std::size_t subscriptions = 1000;
+std::unique_ptr<gossip::EventBus<>> bus_of(unsigned threads, std::size_t buffer) {
+    return std::make_unique<gossip::EventBus<>>(gossip::Config{.workers = threads, .buffer_size = buffer});
+}
+
+/// A bus whose buffer is full, and nobody empties it.
+std::unique_ptr<gossip::EventBus<>> full_bus(std::size_t buffer) {
+    auto bus = bus_of(0, buffer);
+    for (std::size_t i = 0; i < buffer; ++i) {
+        if (bus->publish(topic, Data{}) != gossip::PublishStatus::accepted) {
+            throw std::runtime_error("an empty buffer refused an event");
+        }
+    }
+    return bus;
+}
+
+std::unique_ptr<LockedBus<Data>> full_locked_bus(std::size_t buffer) {
+    auto bus = std::make_unique<LockedBus<Data>>(0U, buffer);
+    for (std::size_t i = 0; i < buffer; ++i) {
+        bus->publish(Data{});
+    }
+    return bus;
+}
+
+constexpr std::size_t few = 1024;
+constexpr std::size_t many = 65'536;
+constexpr std::size_t subscriptions = 1000;
+
+double each(std::size_t bytes, std::size_t count) { return static_cast<double>(bytes) / static_cast<double>(count); }
+
+/// The same for several at a time: what malloc has kept of others before would hide a single small one.
+double of_each(const auto& make) {
+    constexpr std::size_t count = 32;
+    return each(bytes_of([&make] {
+                    std::vector<decltype(make())> made(count);
+                    for (auto& one : made) {
+                        one = make();
+                    }
+                    return made;
+                }),
+                count);
+}
+
+void memory_of_bus(benchmark::State& state) {
     for (auto _ : state) {
-        const std::size_t small = bytes_of_bus(1024);
-        const std::size_t large = bytes_of_bus(65536);
-        gossip::EventBus bus{gossip::Config{.workers = 0}};
-        std::vector<gossip::Subscription> kept;
-        kept.reserve(subscriptions);
-        const std::size_t before = allocated();
-        for (std::size_t i = 0; i < subscriptions; ++i) {
-            kept.push_back(bus.subscribe(topic, nothing));
-        }
-        const std::size_t after = allocated();
-        gossip::EventBus wide{gossip::Config{.workers = 0}};
-        std::vector<gossip::Subscription> others;
-        others.reserve(subscriptions);
-        const std::size_t before_topics = allocated();
-        for (std::size_t i = 0; i < subscriptions; ++i) {
-            const gossip::Topic<Data> other{gossip::EventType("bench.topic-" + std::to_string(i))};
-            others.push_back(wide.subscribe(other, nothing));
-        }
-        const std::size_t after_topics = allocated();
-        state.counters["bus"] = static_cast<double>(small);
-        state.counters["place"] = static_cast<double>(large - small) / (65536 - 1024);
-        state.counters["subscription"] = static_cast<double>(after - before) / static_cast<double>(subscriptions);
-        state.counters["topic"] =
-            static_cast<double>(after_topics - before_topics - (after - before)) / static_cast<double>(subscriptions);
+        state.counters["bus"] = of_each([] { return bus_of(2, few); });
+        const std::size_t full = bytes_of([] { return full_bus(few); });
+        state.counters["queued_event"] = each(bytes_of([] { return full_bus(many); }) - full, many - few);
+        const auto bus = bus_of(0, few);
+        const std::size_t of_subscriptions = bytes_of([&bus] {
+            std::vector<gossip::Subscription> kept;
+            for (std::size_t i = 0; i < subscriptions; ++i) {
+                kept.push_back(bus->subscribe(topic, nothing));
+            }
+            kept.shrink_to_fit();
+            return kept;
+        });
+        const auto wide = bus_of(0, few);
+        const std::size_t of_topics = bytes_of([&wide] {
+            std::vector<gossip::Subscription> kept;
+            for (std::size_t i = 0; i < subscriptions; ++i) {
+                const gossip::Topic<Data> other{gossip::EventType("bench.topic-" + std::to_string(i))};
+                kept.push_back(wide->subscribe(other, nothing));
+            }
+            kept.shrink_to_fit();
+            return kept;
+        });
+        state.counters["subscription"] = each(of_subscriptions, subscriptions);
+        state.counters["topic"] = each(of_topics - of_subscriptions, subscriptions);
     }
     state.counters["sizeof_event"] = sizeof(gossip::Event);
     state.counters["sizeof_bus"] = sizeof(gossip::EventBus<>);
+}
+
+void memory_of_locked_bus(benchmark::State& state) {
+    for (auto _ : state) {
+        state.counters["bus"] = of_each([] { return std::make_unique<LockedBus<Data>>(2U, few); });
+        const std::size_t full = bytes_of([] { return full_locked_bus(few); });
+        state.counters["queued_event"] = each(bytes_of([] { return full_locked_bus(many); }) - full, many - few);
+        const auto bus = std::make_unique<LockedBus<Data>>(0U, few);
+        const std::size_t before = allocated();
+        for (std::size_t i = 0; i < subscriptions; ++i) {
+            bus->subscribe(nothing);
+        }
+        state.counters["subscription"] = each(allocated() - before, subscriptions);
+    }
 }
 
 } // namespace
@@ -140,6 +205,7 @@ BENCHMARK(idle_locked_bus)->Name("idle/locked_bus")->Iterations(1)->UseRealTime(
 BENCHMARK(life_of_bus)->Name("life/bus")->UseRealTime();
 BENCHMARK(life_of_locked_bus)->Name("life/locked_bus")->UseRealTime();
 BENCHMARK(life_of_threads)->Name("life/threads")->UseRealTime();
-BENCHMARK(memory)->Name("memory/bytes")->Iterations(1);
+BENCHMARK(memory_of_bus)->Name("memory/bus")->Iterations(1);
+BENCHMARK(memory_of_locked_bus)->Name("memory/locked_bus")->Iterations(1);
 
 BENCHMARK_MAIN();
