@@ -145,6 +145,10 @@ class Figures:
         return found
 
 
+def is_baseline(figure):
+    return any(word in BASELINES + ("bare",) for word in figure.words)
+
+
 def head_comment(source):
     """The comment at the head of a benchmark: its question, and what one iteration is."""
     lines_of_it = []
@@ -431,8 +435,7 @@ def program_section(program, figures, against):
                  "<td class=\"n\">%s</td>" % escape(figure.text()),
                  "<td class=\"n\">%.0f %%</td>" % (100 * figure.noise)]
         notes = [note for note in (beside(figures, figure), original_of(figure)) if note]
-        is_base = any(word in BASELINES + ("bare",) for word in figure.words)
-        cells.append("<td>%s</td>" % escape("; ".join(notes) or ("is a baseline" if is_base else "")))
+        cells.append("<td>%s</td>" % escape("; ".join(notes) or ("is a baseline" if is_baseline(figure) else "")))
         if allocating:
             many = figure.allocations()
             cells.append("<td class=\"n\">%s</td>" % ("" if many is None else number(many, "")))
