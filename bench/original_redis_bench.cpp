@@ -38,6 +38,7 @@
 #include <hiredis/hiredis.h>
 
 #include <sys/socket.h>
+#include <sys/time.h>
 
 namespace original_redis_bench {
 
@@ -242,7 +243,11 @@ void batch(benchmark::State& state) {
 using Context = std::unique_ptr<redisContext, decltype(&redisFree)>;
 using Reply = std::unique_ptr<redisReply, decltype(&freeReplyObject)>;
 
-Context connect() { return {redisConnect("127.0.0.1", server().port()), &redisFree}; }
+Context connect() {
+    Context context{redisConnect("127.0.0.1", server().port()), &redisFree};
+    redisSetTimeout(context.get(), timeval{30, 0}); // what is lost fails the run, and does not hang it
+    return context;
+}
 
 Reply command(redisContext& context, const char* words) {
     return {static_cast<redisReply*>(redisCommand(&context, words)), &freeReplyObject};

@@ -25,6 +25,8 @@
 
 #include <hiredis/hiredis.h>
 
+#include <sys/time.h>
+
 struct Order {
     std::string order_id;
     std::string customer;
@@ -111,7 +113,11 @@ void by_default(benchmark::State& state, gossip::RedisMode mode) { typed<gossip:
 using Context = std::unique_ptr<redisContext, decltype(&redisFree)>;
 using Reply = std::unique_ptr<redisReply, decltype(&freeReplyObject)>;
 
-Context connect() { return {redisConnectUnix(server().socket().c_str()), &redisFree}; }
+Context connect() {
+    Context context{redisConnectUnix(server().socket().c_str()), &redisFree};
+    redisSetTimeout(context.get(), timeval{30, 0}); // what is lost fails the run, and does not hang it
+    return context;
+}
 Reply next(redisContext& context) {
     void* reply = nullptr;
     if (redisGetReply(&context, &reply) != REDIS_OK) {

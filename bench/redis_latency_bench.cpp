@@ -26,6 +26,8 @@
 
 #include <hiredis/hiredis.h>
 
+#include <sys/time.h>
+
 namespace redis_latency_bench {
 
 using namespace std::chrono_literals;
@@ -74,7 +76,11 @@ void buses(benchmark::State& state, RedisMode mode) {
 using Context = std::unique_ptr<redisContext, decltype(&redisFree)>;
 using Reply = std::unique_ptr<redisReply, decltype(&freeReplyObject)>;
 
-Context connect() { return {redisConnectUnix(server().socket().c_str()), &redisFree}; }
+Context connect() {
+    Context context{redisConnectUnix(server().socket().c_str()), &redisFree};
+    redisSetTimeout(context.get(), timeval{30, 0}); // what is lost fails the run, and does not hang it
+    return context;
+}
 Reply next(redisContext& context) {
     void* reply = nullptr;
     if (redisGetReply(&context, &reply) != REDIS_OK) {
