@@ -10,6 +10,7 @@ import os
 import platform
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -25,9 +26,12 @@ QUICK_SKIPS = re.compile(
     r"|^queue/.*/64|^schedule/|^timer_queue/|^peers/.*threads:8|^scaling/subscribers/.*:1000/"
 )
 LONGEST = 900  # seconds that one program may take
-# The programs that matter most come first, in case the time is short.
-FIRST = ("throughput", "latency", "publish", "original", "open_loop", "scaling", "traffic", "peers", "redis")
-QUICK = 115  # and all of them together with --quick
+# The programs that the plots need come first, in case the time is short.
+FIRST = ("throughput", "latency", "publish", "original", "open_loop", "scaling", "traffic", "peers", "redis", "redis_latency",
+         "filter", "middleware", "original_redis")
+# With --quick once each: how long they take is fixed, whatever the least time of a benchmark.
+ONCE = ("latency", "open_loop", "redis", "redis_latency", "original_redis")
+QUICK = 115  # seconds that all of them together may take with --quick
 
 
 def first_line(command):
@@ -146,11 +150,11 @@ def names_of(program):
     return [line for line in done.stdout.splitlines() if line]
 
 
-def measure(program, short, names, options, out, progress, label, longest):
-    """The rows of one program, and what went wrong."""
+def measure(program, short, names, repetitions, min_time, out, progress, label, longest):
+    """The rows of one program, what went wrong, and whether its time was up."""
     exact = "^(" + "|".join(re.sub(r"([.^$*+?()\[\]{}|\\])", r"\\\1", name) for name in names) + ")$"
-    command = [program, "--benchmark_filter=" + exact, "--benchmark_repetitions=%d" % options.repetitions,
-               "--benchmark_enable_random_interleaving=true", "--benchmark_min_time=%g" % options.min_time,
+    command = [program, "--benchmark_filter=" + exact, "--benchmark_repetitions=%d" % repetitions,
+               "--benchmark_enable_random_interleaving=true", "--benchmark_min_time=%g" % min_time,
                "--benchmark_out_format=json", "--benchmark_out=" + out]
     if os.path.exists(out):
         os.remove(out)
@@ -162,11 +166,11 @@ def measure(program, short, names, options, out, progress, label, longest):
             while running.poll() is None:
                 spent = time.monotonic() - began
                 progress.note("%s %s: %d benchmarks × %d, %d s" % (
-                    label, short, len(names), options.repetitions, spent))
+                    label, short, len(names), repetitions, spent))
                 if spent > longest:
                     running.kill()
                     running.wait()
-                    return [], "%s took more than %d s and was ended" % (short, longest)
+                    return [], "", True
                 time.sleep(0.2)
         except BaseException:
             running.kill()
@@ -186,8 +190,22 @@ def measure(program, short, names, options, out, progress, label, longest):
         failures.append("%s ended with status %d; see %s" % (short, running.returncode, log))
     elif {report.plain(row) for row in rows} < set(names):
         failures.append("%s did not report all of its benchmarks; see %s" % (short, log))
-    progress.note("%s %s: %d benchmarks × %d in %d s" % (label, short, len(names), options.repetitions, spent), True)
-    return rows, "; ".join(failures)
+    progress.note("%s %s: %d benchmarks × %d in %d s" % (label, short, len(names), repetitions, spent), True)
+    return rows, "; ".join(failures), False
+
+
+def keep_whole(path, page):
+    """Before a run of a part writes its report: that of a whole run is kept under another name, which is returned."""
+    whole = os.path.join(os.path.dirname(path), "whole.json")
+    try:
+        old = report.load(path)
+    except (OSError, ValueError):
+        old = {"quick": True}
+    if not old.get("quick") and not old.get("filter"):
+        os.replace(path, whole)
+        if os.path.exists(page):
+            os.replace(page, os.path.join(os.path.dirname(page), "whole.html"))
+    return whole if os.path.exists(whole) else ""
 
 
 def main():
@@ -200,11 +218,15 @@ def main():
     parser.add_argument("--repetitions", type=int, default=0)
     parser.add_argument("--readme", action="store_true")
     parser.add_argument("--list", action="store_true")
+    parser.add_argument("--budget", type=float, default=QUICK, help="seconds that all may take with --quick")
     parser.add_argument("--load", default="", help="the load before the build; what it is now unless given")
     parser.add_argument("--quiet", type=float, default=report.QUIET, help="processors that others may keep busy")
     options = parser.parse_args()
+    # What is being measured ends with this, however it is ended.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    once = ONCE if options.quick and not options.repetitions else ()
     options.repetitions = options.repetitions or (3 if options.quick else 9)
-    options.min_time = 0.02 if options.quick else 0.1
+    min_time = 0.02 if options.quick else 0.1
     try:
         wanted = re.compile(options.filter)
     except re.error as error:
@@ -266,14 +288,21 @@ def main():
     progress = Progress()
     for number, (program, short, names) in enumerate(plan, 1):
         label = "[%d/%d]" % (number, len(plan))
-        longest = LONGEST if not options.quick else min(LONGEST, QUICK - progress.spent())
-        if longest < 5:
+        longest = LONGEST if not options.quick else min(LONGEST, options.budget - progress.spent())
+        if longest < options.budget / 20:
             left_out.append(short + ": the time of --quick was up; give it a --filter")
             continue
-        rows, failure = measure(os.path.join(folder, program), short, names, options,
-                                os.path.join(raw, short + ".json"), progress, label, longest)
+        repetitions = 1 if short in once else options.repetitions
+        rows, failure, cut = measure(os.path.join(folder, program), short, names, repetitions, min_time,
+                                     os.path.join(raw, short + ".json"), progress, label, longest)
+        if cut and options.quick:
+            left_out.append(short + ": cut off when the time of --quick was up; give it a --filter")
+            progress.note("left out: " + left_out[-1], True)
+            continue
+        if cut:
+            failure = "%s took more than %d s and was ended" % (short, longest)
         about = report.head_comment(read(os.path.join(options.root, "bench", program + ".cpp")))
-        result["programs"].append({"name": short, "about": about, "rows": rows})
+        result["programs"].append({"name": short, "about": about, "repetitions": repetitions, "rows": rows})
         if failure:
             result["failures"].append(failure)
             progress.note("FAILED: " + failure, True)
@@ -286,8 +315,9 @@ def main():
     result["machine"]["load after"] = load_now()
 
     path = os.path.join(options.build, "report.json")
-    report.save(result, path)
     page = os.path.join(options.build, "report.html")
+    kept = keep_whole(path, page) if options.quick or options.filter else ""
+    report.save(result, path)
     report.write_text(page, report.html(result, against))
     sys.stdout.write(report.table(result, against))
     if options.readme and (result["failures"] or report.busy(result)):
@@ -296,6 +326,8 @@ def main():
     if options.readme:
         report.rewrite_readme(readme, result)
         print("README.md has the figures of this run")
+    if kept:
+        print("This was a part of all; the last whole run is kept as %s" % kept)
     print("%s\n%s" % (page, path))
     return 1 if result["failures"] else 0
 

@@ -209,6 +209,13 @@ def original_of(figure):
     return "%s (%s)" % (speed(figure, value, "original"), number(value, "ns")) if value else ""
 
 
+def repetitions(result):
+    """How many, and what was measured more or less often."""
+    different = ["%d of %s" % (program["repetitions"], program["name"]) for program in result["programs"]
+               if program.get("repetitions", result["repetitions"]) != result["repetitions"]]
+    return "%d%s" % (result["repetitions"], " (%s)" % ", ".join(different) if different else "")
+
+
 def table(result, old=None):
     """For the terminal."""
     figures, against = Figures(result), Figures(old) if old else None
@@ -226,8 +233,7 @@ def table(result, old=None):
             out.append("  %-*s  %12s ±%3.0f %%  %s" % (width, figure.name, figure.text(), 100 * figure.noise,
                                                      "; ".join(note for note in notes if note)))
     out += ["\ncompile_time:"] + ["  " + line for line in result["compile"]] if result.get("compile") else []
-    out.append("\nMedians of %d, ± spread. `1.90× ring`: 1.9 times as good as ring in this run." %
-               result["repetitions"])
+    out.append("\nMedians of %s, ± spread. `1.90× ring`: 1.9 times as good as ring in this run." % repetitions(result))
     for name, what in sorted(result.get("peers", {}).items()):
         out.append("peer %s: %s" % (name, what))
     out += [busy(result)] if busy(result) else []
@@ -466,8 +472,8 @@ def busy(result):
 def html(result, old=None):
     figures, against = Figures(result), Figures(old) if old else None
     machine = {key: str(value) for key, value in result["machine"].items() if str(value)}
-    machine["repetitions"] = "%d of each, in random order%s" % (
-        result["repetitions"], "; a quick run: to look, not to quote" if result.get("quick") else "")
+    machine["repetitions"] = "%s of each, in random order%s" % (
+        repetitions(result), "; a quick run: to look, not to quote" if result.get("quick") else "")
     if result.get("filter"):
         machine["filter"] = result["filter"]
     if others(result) is not None:

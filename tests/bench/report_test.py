@@ -6,11 +6,20 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 import xml.dom.minidom
 from html.parser import HTMLParser
 
 ROOT = sys.argv.pop(1) if len(sys.argv) > 1 and not sys.argv[1].startswith("-") else "."
+
+
+def alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def row(name, repetition, **values):
@@ -197,6 +206,7 @@ class Report(unittest.TestCase):
     def fake_program(self, name, names, status=0, others=0.1):
         """A benchmark that measures nothing: it reports what it was asked for, in reverse."""
         self.write("root/bench/%s.cpp" % name, "// What is it? An invention.\n\nint main() {}\n")
+        self.markers()
         path = self.write("build/bench/" + name, """#!%s
 import json, re, sys
 names = %r
@@ -268,6 +278,7 @@ sys.exit(%d)
 
     def test_what_could_not_be_written_is_not_measured(self):
         self.fake_program("throughput_bench", ["x"])
+        self.write("root/README.md", "no place for figures")
         without_section = self.measure("--readme", "--quiet", "1000")
         self.markers()
         busy = self.measure("--readme", "--quiet", "-1")
@@ -276,6 +287,69 @@ sys.exit(%d)
         self.assertIn("README.md", without_section.stderr)
         self.assertIn("Nothing was measured", busy.stderr)
         self.assertFalse(os.path.exists(self.path("build/report.json")))
+
+    def fake_sleeper(self, name):
+        """A benchmark that takes its time; it says who it is, when it has begun."""
+        self.fake_program(name, ["x"])
+        self.write("build/bench/" + name, """#!%s
+import os, sys, time
+if "list_tests" in sys.argv[1]:
+    print("x")
+    sys.exit()
+with open(%r, "w") as file:
+    file.write(str(os.getpid()))
+os.rename(%r, %r)
+time.sleep(100)
+""" % (sys.executable, self.path("pid~"), self.path("pid~"), self.path("pid")))
+
+    def test_what_the_time_of_a_quick_run_cuts_off_is_left_out_and_no_failure(self):
+        self.fake_program("first_bench", ["y"])
+        self.fake_sleeper("slow_bench")
+
+        done = self.measure("--quick", "--budget", "3")
+
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertRegex(done.stdout, r"left out: slow: cut off")
+        self.assertRegex(done.stdout, r"\by +7\.00 ns")
+        self.assertNotIn("FAILED", done.stdout + done.stderr)
+        self.assertFalse(alive(int(self.read("pid"))))
+
+    def test_a_quick_run_measures_programs_of_fixed_length_once(self):
+        self.fake_program("open_loop_bench", ["a"])
+        self.fake_program("first_bench", ["b"])
+
+        done = self.measure("--quick")
+
+        programs = json.loads(self.read("build/report.json"))["programs"]
+        self.assertEqual({each["name"]: len(each["rows"]) for each in programs}, {"open_loop": 1, "first": 3})
+        self.assertIn("Medians of 3 (1 of open_loop)", done.stdout)
+
+    def test_who_is_asked_to_end_ends_the_benchmark_too(self):
+        self.fake_sleeper("slow_bench")
+        with subprocess.Popen([sys.executable, os.path.join(ROOT, "bench", "measure.py"), "--root", self.path("root"),
+                               "--build", self.path("build")], stdout=subprocess.DEVNULL,
+                              stderr=subprocess.DEVNULL) as running:
+            while not os.path.exists(self.path("pid")) and running.poll() is None:
+                time.sleep(0.01)
+            running.terminate()
+            status = running.wait(60)
+
+        self.assertEqual(status, 128 + 15)
+        self.assertFalse(alive(int(self.read("pid"))))
+
+    def test_a_part_measured_leaves_the_last_whole_run(self):
+        self.fake_program("first_bench", ["a", "b"])
+        self.measure()
+        whole = self.read("build/report.json")
+
+        once = self.measure("--filter", "first/a")
+        twice = self.measure("--quick")
+
+        self.assertEqual(self.read("build/whole.json"), whole)
+        self.assertTrue(os.path.exists(self.path("build/whole.html")))
+        self.assertTrue(json.loads(self.read("build/report.json"))["quick"])
+        self.assertIn("whole.json", once.stdout)
+        self.assertIn("whole.json", twice.stdout)
 
     def test_a_filter_that_takes_nothing_is_an_error(self):
         self.fake_program("first_bench", ["a"])
