@@ -85,9 +85,13 @@ def load_now():
         return ""
 
 
+def cmake_cache(build):
+    return dict(re.findall(r"^(\w+):\w+=(.*)$", read(os.path.join(build, "CMakeCache.txt")), re.M))
+
+
 def machine(root, build, load):
     """What heads the report."""
-    cache = dict(re.findall(r"^(\w+):\w+=(.*)$", read(os.path.join(build, "CMakeCache.txt")), re.M))
+    cache = cmake_cache(build)
     kind = cache.get("CMAKE_BUILD_TYPE", "")
     flags = " ".join((cache.get("CMAKE_CXX_FLAGS", ""), cache.get("CMAKE_CXX_FLAGS_" + kind.upper(), ""))).strip()
     version = "".join(
@@ -107,20 +111,30 @@ def machine(root, build, load):
         "flags": "-std=c++20 " + flags,
         "gossip": " ".join(part for part in (version, commit and "(" + commit + ")") if part),
         "redis": first_line(["redis-server", "--version"]),
+        **found_by_cmake(build, "versions.txt"),
         "load before": load,
     }
 
 
-def peers(build):
+def found_by_cmake(build, name):
     """What CMake found of other libraries: lines `name: version` or `name: not found; ...`."""
-    lines = [line.partition(": ") for line in read(os.path.join(build, "bench", "peers.txt")).splitlines()]
+    lines = [line.partition(": ") for line in read(os.path.join(build, "bench", name)).splitlines()]
     return {name: what for name, _, what in lines if what}
 
 
-def compile_time(root, runs):
-    done = subprocess.run([os.path.join(root, "bench", "compile_time.sh"), str(runs)], capture_output=True, text=True,
-                          stdin=subprocess.DEVNULL)
-    return done.stdout.splitlines() if done.returncode == 0 else ["failed: " + done.stderr.strip()]
+COMPILED = ["%s/%s" % (how, what) for how in ("syntax", "object") for what in ("gossip", "standard_headers")]
+
+
+def compile_time(script, compiler, names, runs):
+    """The rows of compile_time.sh as if it were a benchmark, and what went wrong."""
+    done = subprocess.run([script, str(runs)], capture_output=True, text=True, stdin=subprocess.DEVNULL,
+                          env={**os.environ, "CXX": compiler})
+    found = [line.split() for line in done.stdout.splitlines()]
+    rows = [{"name": name, "run_name": name, "run_type": "iteration", "real_time": float(seconds),
+             "cpu_time": float(seconds), "time_unit": "s"} for name, seconds in found if name in names]
+    rows.sort(key=lambda row: names.index(row["name"]))
+    failed = done.returncode != 0 or {row["name"] for row in rows} != set(names)
+    return rows, "compile_time: " + (done.stderr.strip()[:500] or "it did not measure all") if failed else ""
 
 
 class Progress:
@@ -261,12 +275,19 @@ def main():
             plan.append((program, short, names))
     missing = sorted(source for source in sources if source.endswith("_bench") and source not in programs)
     left_out += ["%s: not built; its libraries are not here" % name[: -len("_bench")] for name in missing]
-    if not plan:
+    script = os.path.join(options.root, "bench", "compile_time.sh")
+    compiled = [name for name in COMPILED if wanted.search("compile_time/" + name) and os.path.exists(script)]
+    if options.quick and not options.filter and compiled:
+        compiled = []
+        left_out.append("compile_time: it takes its time; give --quick a --filter compile_time")
+    if not plan and not compiled:
         parser.error("no benchmark matches '%s'" % options.filter)
     if options.list:
         for _, short, names in plan:
             for name in names:
                 print(short + "/" + name)
+        for name in compiled:
+            print("compile_time/" + name)
         return 0
 
     readme = os.path.join(options.root, "README.md")
@@ -281,7 +302,7 @@ def main():
                         "be no figures for README.md. Nothing was measured.\n" % (used, options.quiet))
 
     result = {"format": 1, "machine": machine(options.root, options.build, options.load or load_now()),
-              "peers": peers(options.build), "quick": options.quick, "quiet": options.quiet, "filter": options.filter,
+              "peers": found_by_cmake(options.build, "peers.txt"), "quick": options.quick, "quiet": options.quiet, "filter": options.filter,
               "repetitions": options.repetitions, "left_out": left_out, "failures": [], "programs": []}
     raw = os.path.join(options.build, "raw")
     os.makedirs(raw, exist_ok=True)
@@ -306,11 +327,14 @@ def main():
         if failure:
             result["failures"].append(failure)
             progress.note("FAILED: " + failure, True)
-    if wanted.search("compile_time") and not options.quick:
-        progress.note("compile_time")
-        result["compile"] = compile_time(options.root, options.repetitions)
-    elif options.quick:
-        left_out.append("compile_time: bench/compile_time.sh measures it")
+    if compiled:
+        progress.note("compile_time: %d benchmarks × %d" % (len(compiled), options.repetitions))
+        compiler = cmake_cache(options.build).get("CMAKE_CXX_COMPILER", "c++")
+        rows, failure = compile_time(script, compiler, compiled, options.repetitions)
+        result["programs"].append({"name": "compile_time", "about": report.head_comment(read(script)), "rows": rows})
+        if failure:
+            result["failures"].append(failure)
+        progress.note("FAILED: " + failure if failure else "compile_time: done", True)
     result["machine"]["seconds"] = round(progress.spent())
     result["machine"]["load after"] = load_now()
 

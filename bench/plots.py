@@ -60,7 +60,7 @@ def bars(title, groups, caption, unit=None, log=False, one_colour=False):
     if not kept:
         return ""
     names = list(dict.fromkeys(row[0] for _, rows in kept for row in rows))
-    everything = [row[1] for _, rows in kept for row in rows]
+    everything = [value for _, rows in kept for row in rows for value in (row[1], *row[3])]
     most = max(everything) or 1
     least = min([value for value in everything if value > 0] or [most])
     left = min(150, max(60, 6.2 * max(map(len, names)) + 8))
@@ -70,7 +70,7 @@ def bars(title, groups, caption, unit=None, log=False, one_colour=False):
         if value <= 0:
             return 0.0
         if not log:
-            return span * min(value, most) / most
+            return span * value / most
         floor = math.log10(least) - 0.3
         return span * max(0.01, (math.log10(value) - floor) / max(0.3, math.log10(most) - floor))
 
@@ -86,7 +86,7 @@ def bars(title, groups, caption, unit=None, log=False, one_colour=False):
                 left, y + 1, max(1.0, length(value)), colour))
             end = length(value)
             if len(values) > 2:
-                low, high = length(min(values)), length(min(max(values), most))
+                low, high = length(min(values)), length(max(values))
                 parts.append('<line x1="%.1f" x2="%.1f" y1="%.1f" y2="%.1f" stroke-width="1.5" '
                              'style="stroke:var(--text)"/>' % (left + low, left + high, y + 7, y + 7))
                 end = max(end, high)

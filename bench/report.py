@@ -21,7 +21,8 @@ SUBJECTS = (("bus_p50", "µs"), ("p50", "µs"), ("ns", "ns"), ("cpu_us", "µs"),
 # A word in a benchmark's name that makes it the baseline of those whose other words are the same.
 BASELINES = ("ring", "ring_of_120_bytes", "locked_bus", "textbook_ring", "locked_deque", "locked_multimap", "hand", "by_hand",
              "by_hand_locked", "threads", "hiredis_alone", "succeeds", "raw", "by_nlohmann", "vector_and_mutex", "nothing",
-             "poll_of_nothing", "moodycamel", "onetbb", "boost_lockfree", "boost_signals2")
+             "poll_of_nothing", "moodycamel", "onetbb", "boost_lockfree", "boost_signals2",
+             "standard_headers")
 WRAPPERS = ("retry", "recovery", "timeout", "chain")  # of original_bench: beside its bare processor
 KNOWN = {"name", "run_name", "run_type", "family_index", "per_family_instance_index", "repetitions",
          "repetition_index", "threads", "iterations", "real_time", "cpu_time", "time_unit", "items_per_second",
@@ -151,13 +152,15 @@ def is_baseline(figure):
 
 def head_comment(source):
     """The comment at the head of a benchmark: its question, and what one iteration is."""
+    source = re.sub("^#!.*\n", "", source)
+    mark = source[:2] if source.startswith("//") else "# "
     lines_of_it = []
     for line in source.splitlines():
-        if not line.startswith("//"):
+        if not line.startswith(mark.strip()):
             break
-        lines_of_it.append(line[2:].strip())
+        lines_of_it.append(line[len(mark):].strip())
     text = "\n".join(lines_of_it)
-    return re.sub(r"\n\n *\w+_bench --benchmark.*", "", text, flags=re.S).strip()
+    return re.sub(r"\n\n *(\w+_bench --benchmark|bench/\w+\.sh).*", "", text, flags=re.S).strip()
 
 
 def load(path):
@@ -204,6 +207,23 @@ def compare(against, figure):
     return "not in the old report" if old is None or old.unit != figure.unit else verdict(figure, old)
 
 
+def about_old(result, old):
+    """What the old report is, and why its figures may not be comparable."""
+    if not old:
+        return []
+    get = old["machine"].get
+    told = ["The old report is of %s, gossip %s, on %s, %s." % (get("date", "?"), get("gossip", "?"), get("processor", "?"),
+                                                               get("compiler", "?"))]
+    for key in ("processor", "processors", "compiler", "flags"):
+        if get(key) != result["machine"].get(key):
+            told.append("WARNING: not comparable: %s was %s, is %s." % (key, get(key, "?"), result["machine"].get(key, "?")))
+    if bool(old.get("quick")) != bool(result.get("quick")):
+        told.append("WARNING: not comparable: one of the two was a quick run.")
+    if busy(old):
+        told.append("WARNING: when the old report was made: " + busy(old))
+    return told
+
+
 def original_of(figure):
     value = figure.counters.get("original_ns")
     return "%s (%s)" % (speed(figure, value, "original"), number(value, "ns")) if value else ""
@@ -232,10 +252,10 @@ def table(result, old=None):
             notes.append(compare(against, figure))
             out.append("  %-*s  %12s ±%3.0f %%  %s" % (width, figure.name, figure.text(), 100 * figure.noise,
                                                      "; ".join(note for note in notes if note)))
-    out += ["\ncompile_time:"] + ["  " + line for line in result["compile"]] if result.get("compile") else []
     out.append("\nMedians of %s, ± spread. `1.90× ring`: 1.9 times as good as ring in this run." % repetitions(result))
     for name, what in sorted(result.get("peers", {}).items()):
         out.append("peer %s: %s" % (name, what))
+    out += about_old(result, old)
     out += [busy(result)] if busy(result) else []
     out += ["left out: " + text for text in result.get("left_out", [])]
     out += ["FAILED: " + text for text in result.get("failures", [])]
@@ -489,14 +509,14 @@ def html(result, old=None):
                                    for key, value in machine.items())]
     if busy(result):
         out.append("<p class=\"bad\">%s</p>" % escape(busy(result)))
+    for text in about_old(result, old):
+        out.append("<p class=\"%s\">%s</p>" % ("bad" if text.startswith("WARNING") else "dim", escape(text)))
     for text in result.get("failures", []):
         out.append("<p class=\"bad\">Failed: %s</p>" % escape(text))
     for text in result.get("left_out", []):
         out.append("<p class=\"dim\">Left out: %s</p>" % escape(text))
     plots = [plot for make in (throughput_plots, latency_plots, open_loop_plots, provider_plots, combinator_plots, scaling_plots,
                                traffic_plots, queue_plots, original_plots) for plot in make(figures) if plot]
-    if result.get("compile"):
-        out.append("<h2>Time to compile</h2>\n<pre>%s</pre>" % escape("\n".join(result["compile"])))
     if plots:
         out.append("<h2>Plots</h2>\n<p class=\"dim\">Bars are medians; the thin line reaches from the least to "
                    "the most of the repetitions.</p>\n<div class=\"plots\">%s</div>" % "\n".join(plots))

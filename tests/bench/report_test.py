@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -156,6 +157,28 @@ class Report(unittest.TestCase):
         self.assertRegex(slower, r"bus/.*was 81\.0 M/s, now 0\.51× .*: SLOWER")
         self.assertRegex(same, r"bus/.*now 1\.01× .*: same, within noise")
 
+    def test_an_old_report_says_whose_it_is_and_what_differs(self):
+        before = result()
+        before["machine"].update(processor="Another", gossip="0.0.9 (abcdef1)")
+        before["quick"] = True
+
+        compared = self.report(result(), "--against", self.write("old.json", before))
+        same = self.report(result(), "--against", self.write("old.json", result()))
+
+        self.assertIn("The old report is of 2024-01-02 03:04 UTC, gossip 0.0.9 (abcdef1), on Another", compared)
+        self.assertRegex(compared, r"WARNING: not comparable: processor was Another, is <Imaginary> & Sons")
+        self.assertIn("one of the two was a quick run", compared)
+        self.assertNotIn("WARNING", same)
+
+    def test_the_thin_line_of_a_bar_reaches_to_its_most(self):
+        self.report(result(bus=(40e6, 41e6, 80e6)))
+
+        plot = self.read("page.html").partition("buffer 1,024</h3>")[2].partition("</svg>")[0]
+        reach = float(re.search(r'<line x1="[\d.]+" x2="([\d.]+)"', plot).group(1))
+        bar = re.search(r'<rect x="([\d.]+)" y="[\d.]+" width="([\d.]+)"', plot)
+        left, width = float(bar.group(1)), float(bar.group(2))
+        self.assertAlmostEqual((reach - left) / width, 80 / 41, places=1)
+
     def test_figures_from_a_busy_machine_are_marked(self):
         crowded = result()
         for each in crowded["programs"][0]["rows"]:
@@ -251,8 +274,6 @@ sys.exit(%d)
         self.assertIn("bad ended with status 3", self.read("build/report.html"))
 
     def markers(self):
-        script = self.write("root/bench/compile_time.sh", "#!/bin/sh\necho none\n")
-        os.chmod(script, 0o755)
         return self.write("root/README.md", "above\n<!-- measured: begin; written by bench/run --readme -->\n"
                           "<!-- measured: end -->\nbelow\n")
 
@@ -350,6 +371,39 @@ time.sleep(100)
         self.assertTrue(json.loads(self.read("build/report.json"))["quick"])
         self.assertIn("whole.json", once.stdout)
         self.assertIn("whole.json", twice.stdout)
+
+    def fake_compiler(self, text):
+        os.chmod(self.write("root/bench/compile_time.sh", "#!/bin/sh\n# What of it? Nothing.\n#\n#   bench/compile_time.sh\n"
+                            + text), 0o755)
+        self.write("build/bench/nothing", "")
+        self.write("build/CMakeCache.txt", "CMAKE_CXX_COMPILER:FILEPATH=/my/compiler\n")
+
+    def test_the_time_to_compile_is_measured_as_a_benchmark_with_the_compiler_of_the_build(self):
+        self.fake_compiler("[ $CXX = /my/compiler ] || exit 1\nfor how in syntax object; do\n"
+                           "echo $how/gossip 1.5; echo $how/standard_headers 0.5; done\n")
+
+        done = self.measure("--filter", "compile_time", "--quick")
+
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertIn("compile_time: What of it?\n", done.stdout)
+        self.assertRegex(done.stdout, r"object/gossip +1\.50 s .*0\.33× standard_headers")
+        self.assertEqual(json.loads(self.read("build/report.json"))["programs"][0]["rows"][0]["cpu_time"], 1.5)
+
+    def test_a_program_that_does_not_compile_is_a_failure(self):
+        self.fake_compiler("echo no such header >&2\nexit 1\n")
+
+        done = self.measure("--filter", "compile_time/syntax")
+
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("FAILED: compile_time: no such header", done.stdout)
+
+    def test_versions_of_what_is_linked_head_the_report(self):
+        self.fake_program("first_bench", ["a"])
+        self.write("build/bench/versions.txt", "hiredis: 0.14.1\n")
+
+        self.measure()
+
+        self.assertIn("<dt>hiredis</dt><dd>0.14.1</dd>", self.read("build/report.html"))
 
     def test_a_filter_that_takes_nothing_is_an_error(self):
         self.fake_program("first_bench", ["a"])
