@@ -19,7 +19,7 @@ packages_needs_of() {
         coverage) echo gcovr ;;
         redis) echo hiredis nlohmann-json redis-server ;;
         bench) echo compiler cmake ninja benchmark python3 'pkg-config?' 'hiredis?' 'nlohmann-json?' 'redis-server?' \
-                    'catch2?' ;;
+                    'catch2?' 'concurrentqueue?' 'tbb?' 'boost?' ;;
     esac
 }
 
@@ -48,6 +48,12 @@ packages_have() {
         hiredis) packages_have_header hiredis/hiredis.h ;;
         nlohmann-json) packages_have_header nlohmann/json.hpp ;;
         rapidjson) packages_have_header rapidjson/reader.h ;;
+        concurrentqueue) # each system has it in a folder of its own
+            packages_have_header concurrentqueue.h || packages_have_header concurrentqueue/concurrentqueue.h ||
+                packages_have_header concurrentqueue/moodycamel/concurrentqueue.h ||
+                packages_have_header moodycamel/concurrentqueue.h ;;
+        tbb) packages_have_header tbb/concurrent_queue.h ;;
+        boost) packages_have_header boost/lockfree/queue.hpp && packages_have_header boost/signals2.hpp ;;
         zstd) packages_have_header zstd.h ;;
         libssl) packages_have_header openssl/ssl.h ;;
         clang-format | clang-tidy) command -v "$1-14" || "$1" --version 2>/dev/null | grep -q 'version 14\.' ;;
@@ -65,6 +71,9 @@ packages_name_of() {
         benchmark) echo libbenchmark-dev ;;
         clang-format | clang-tidy) echo "$1-14" ;;
         hiredis) echo libhiredis-dev ;;
+        concurrentqueue) echo libconcurrentqueue-dev ;;
+        tbb) echo libtbb-dev ;;
+        boost) echo libboost-dev ;;
         nlohmann-json) echo nlohmann-json3-dev ;;
         rapidjson) echo rapidjson-dev ;;
         unshare) echo util-linux ;;
