@@ -534,37 +534,94 @@ def html(result, old=None):
 BEGIN, END = "<!-- measured: begin; written by bench/run --readme -->", "<!-- measured: end -->"
 
 
+def each_ns(figure):
+    """What one item, or else one iteration, takes."""
+    if figure is None or not figure.median:
+        return None
+    return 1e9 / figure.median if figure.more_is_better else figure.median
+
+
+def nanoseconds(*values):
+    """In one cell; "" where nothing was measured."""
+    if all(value is None for value in values):
+        return ""
+    return "; ".join("–" if value is None else number(value, "ns") for value in values)
+
+
+def beyond(figure, bare):
+    """What is added to the bare one; less than nothing, by the noise of both, is 0."""
+    return None if figure is None or bare is None else max(0.0, each_ns(figure) - each_ns(bare))
+
+
+def processor_rows(figures):
+    """What stands around a processor, beside what one would write by hand."""
+
+    def ns(program, *words):
+        return each_ns(figures.find(program, *words))
+
+    bare = figures.find("middleware", "bare")
+
+    def added(kind, *names):
+        return [beyond(figures.find("middleware", name, kind), bare) for name in names]
+
+    def two(words, ours, by_hand):
+        return (words, nanoseconds(*ours), nanoseconds(*by_hand))
+
+    def timer(words, action, pending):
+        return two(words, [ns("schedule", action, "bus", str(many)) for many in pending],
+                   [ns("schedule", action, "hand", str(many)) for many in pending])
+
+    policies = ("recovery", "retry", "logging_nothing")
+    succeeds = figures.find("failure", "publish_and_poll", "succeeds")
+    rows = [
+        two("a metadata filter; the AND of two", [ns("filter", name, "filter") for name in ("metadata", "and_of_two")],
+            [ns("filter", name, "hand") for name in ("metadata", "and_of_two")]),
+        two("`recovery`; `retry`; `logging` of failures only: added to a success", added("middleware", *policies),
+            added("hand", *policies)),
+        two("`timeout`, two readings of the clock: added", added("middleware", "timeout"), added("hand", "timeout")),
+        two("a processor that returns a new error; a ready-made one",
+            [ns("failure", "returned", "processor"), ns("failure", "returned", "processor_ready_made")],
+            [ns("failure", "returned", "hand")]),
+        two("a processor that throws", [ns("failure", "thrown", "processor")], [ns("failure", "thrown", "hand")]),
+        two("added by a returned error to an event from its publish to its end on the bus",
+            [beyond(figures.find("failure", "publish_and_poll", "returned"), succeeds)], []),
+        timer("`publish_after` and `cancel`, no other pending; 100,000 others", "schedule_and_cancel", (0, 100_000)),
+        timer("the same until it has come due and run, 100,000 others", "schedule_and_run", (100_000,)),
+    ]
+    return ["| %s | %s | %s |" % row for row in rows if row[1]]
+
+
 def readme_section(result):
     figures = Figures(result)
     machine = result["machine"]
     out = ["## What it costs", "",
-           "Medians of %d, measured on %s with `bench/run`, on %s (%s processors), %s, `%s`." % (
-               result["repetitions"], machine.get("date", "?").partition(" ")[0], machine.get("processor", "?"),
+           "Medians of %s, measured on %s with `bench/run`, on %s (%s processors), %s, `%s`." % (
+               repetitions(result), machine.get("date", "?").partition(" ")[0], machine.get("processor", "?"),
                machine.get("processors", "?"), machine.get("compiler", "?"), machine.get("flags", "?")),
            "Every figure has its baseline from the same run; the ratio is what carries over to another machine.%s" % (
-               "" if others(result) is None else " The rest\nof the machine, which is not ours alone, kept %.2f processors "
-               "busy meanwhile, in the median." % others(result)), ""]
+               "" if others(result) is None else " The rest\nof the machine, which may not be ours alone, kept %.2f "
+               "processors busy meanwhile, in the median." % others(result)), ""]
     rows = []
+    rings = ("ring", "ring_of_120_bytes")
     for publishers, workers in ((1, 1), (1, 2), (2, 2), (4, 4)):
         setting = {"buffer": 1024, "publishers": publishers, "workers": workers, "subscribers": 1}
-        found = [figures.find("throughput", name, **setting) for name in ("bus", "locked_bus", "ring")]
-        if all(found):
-            rows.append("| delivered, %s, %s | %s | %s | %s |" % (
-                count("publisher", publishers), count("worker", workers), *(figure.text() for figure in found)))
-    for words, setting, title in ((("publish",), {"buffer": 1024}, "`publish`"),):
-        found = [figures.find("publish", *words, "bus", workers=0, **setting),
-                 figures.find("publish", *words, "locked_bus", **setting),
-                 figures.find("publish", *words, "ring", **setting)]
-        if all(found):
-            rows.append("| %s | %s | %s | %s |" % (title, *(figure.text() for figure in found)))
+        found = [figures.find("throughput", name, **setting) for name in ("bus", "locked_bus", *rings)]
+        if found[0]:
+            rows.append("| delivered, %s, %s | %s |" % (
+                count("publisher", publishers), count("worker", workers),
+                " | ".join(figure.text() if figure else "" for figure in found)))
+    found = [figures.find("publish", "publish", "bus", workers=0, buffer=1024)]
+    found += [figures.find("publish", "publish", name, buffer=1024) for name in ("locked_bus", "ring")]
+    if all(found):
+        rows.append("| `publish` | %s | |" % " | ".join(figure.text() for figure in found))
     latency = figures.find("latency", "sleeping", workers=1)
     if latency:
         get = latency.counters.get
-        rows.append("| idle to processor, p50 / p99 | %s / %s µs | %s / %s µs | |" % tuple(
+        rows.append("| idle to processor, p50 / p99 | %s / %s µs | %s / %s µs | | |" % tuple(
             number(get(key, 0), "") for key in ("bus_p50", "bus_p99", "locked_p50", "locked_p99")))
     if rows:
-        out += ["| one process | gossip | mutex, condition variables, deque | a bare ring |",
-                "| --- | --- | --- | --- |", *rows, ""]
+        out += ["| one process, by the clock on the wall | gossip | mutex, condition variables, deque | a bare ring of the "
+                "data | of 120 bytes, as an event has |", "| --- | --- | --- | --- | --- |", *rows, ""]
     rows = []
     for mode, title in (("pub_sub", "Pub/Sub"), ("streams", "Streams, acknowledged")):
         found = [figures.find("redis", mode, name)
@@ -572,8 +629,13 @@ def readme_section(result):
         if all(found):
             rows.append("| %s | %s |" % (title, " | ".join(figure.text() for figure in found)))
     if rows:
-        out += ["| through Redis | default codec | fast codec | raw codec | hiredis alone |",
+        out += ["| through Redis, on a Unix socket | default codec | fast codec | raw codec | hiredis alone |",
                 "| --- | --- | --- | --- | --- |", *rows, ""]
+    rows = processor_rows(figures)
+    if rows:
+        out += ["| around a processor, by the processor's clock | gossip | by hand |", "| --- | --- | --- |", *rows, "",
+                "By hand is what one would write without the library, for a new error a string, for timers a multimap and "
+                "a mutex.", ""]
     out += ["To repeat it: `bench/run` measures all and writes `build/bench/report.html`, `bench/run --readme`",
             "rewrites this section, and `bench/run --against build/bench/report.json` tells what has changed, beside the noise."]
     return "\n".join(out)

@@ -217,8 +217,30 @@ class Report(unittest.TestCase):
         self.assertIn("2024-01-02", once)
         self.assertIn("<Imaginary> & Sons", once)
         self.assertIn("kept 0.10 processors busy meanwhile", once)
-        self.assertRegex(once, r"1 publisher, 1 worker \| 41\.0 M/s \| 2\.00 M/s \| 50\.0 M/s")
+        self.assertRegex(once, r"1 publisher, 1 worker \| 41\.0 M/s \| 2\.00 M/s \| 50\.0 M/s \| +\|")
         self.assertEqual(once, self.read("README.md"))
+
+    def test_the_readme_has_what_stands_around_a_processor_beside_what_is_written_by_hand(self):
+        around = result()
+        around["programs"] = [
+            {"name": "middleware", "about": "?", "rows": [
+                row(name, 0, cpu_time=time_) for name, time_ in (
+                    ("bare", 2.0), ("recovery/middleware", 2.5), ("recovery/hand", 3.0), ("retry/middleware", 1.9))]},
+            {"name": "failure", "about": "?", "rows": [
+                row("publish_and_poll/succeeds", 0, cpu_time=50.0), row("publish_and_poll/returned", 0, cpu_time=220.0)]},
+            {"name": "schedule", "about": "?", "rows": [
+                row("schedule_and_run/bus/100000", 0, items_per_second=1e6),
+                row("schedule_and_run/hand/100000", 0, items_per_second=5e5)]}]
+        readme = self.write("README.md", "<!-- measured: begin; written by bench/run --readme -->\n<!-- measured: end -->")
+
+        self.report(around, "--readme", readme)
+
+        text = self.read("README.md")
+        self.assertRegex(text, r"`recovery`.*added to a success \| 0\.50 ns; 0 ns; – \| 1\.00 ns; –; – \|")
+        self.assertRegex(text, r"added by a returned error.* \| 170 ns \|  \|")
+        self.assertRegex(text, r"come due and run, 100,000 others \| 1\.00 µs \| 2\.00 µs \|")
+        self.assertNotIn("metadata filter", text)
+        self.assertNotIn("one process", text)
 
     def test_what_is_no_report_is_refused(self):
         done = self.run_script("report.py", self.write("report.json", {"benchmarks": []}))
