@@ -110,7 +110,7 @@ void carries_what_an_event_has() {
         const std::lock_guard lock(mutex);
         return seen.size() == 2;
     }));
-    CHECK(pair.listener().drain(10s));
+    CHECK(pair.listener().drain(20s));
     const Event& got = seen[0].key().empty() ? seen[1] : seen[0]; // the other priority may come first
     CHECK(got.type() == sample.type());
     CHECK(got.id_text() == event.id_text());
@@ -196,7 +196,7 @@ void ends_a_subscription() {
     CHECK(eventually([&] { return second == 2; }));
     b.unsubscribe();
     CHECK(pair.sender().publish(number, 1) == PublishStatus::accepted);
-    CHECK(pair.sender().drain(10s));
+    CHECK(pair.sender().drain(20s));
     auto c = pair.listener().subscribe(other, [&](const std::int64_t&) { ++first; });
     CHECK(pair.sender().publish(other, 1) == PublishStatus::accepted);
     CHECK(eventually([&] { return first == 2; }));
@@ -402,7 +402,7 @@ void waits_for_slow_processors() {
     });
     if (World::crosses) {
         publisher.join();
-        CHECK(pair.sender().drain(10s));
+        CHECK(pair.sender().drain(20s));
     }
     gate.open();
     if (!World::crosses) {
@@ -447,7 +447,7 @@ void takes_back_what_is_to_come() {
     auto a = pair.listener().subscribe(number, [&](const std::int64_t&) { ++runs; });
     const auto never = pair.sender().publish_after(1h, number, 1);
     const auto soon = pair.sender().publish_after(1ms, number, 2);
-    CHECK(pair.sender().drain(10s)); // what is not due is not waited for
+    CHECK(pair.sender().drain(20s)); // what is not due is not waited for
     CHECK(pair.sender().cancel(never));
     CHECK_FALSE(pair.sender().cancel(never));
     CHECK(eventually([&] { return runs == 1; }));
@@ -489,7 +489,7 @@ void ends_within_its_deadline() {
     REQUIRE(inside.pass());
     const auto begin = std::chrono::steady_clock::now();
     const gossip::ShutdownReport report = pair.listener().shutdown(100ms);
-    CHECK(std::chrono::steady_clock::now() - begin < 2s);
+    CHECK(std::chrono::steady_clock::now() - begin < 10s);
     CHECK(report.adds_up());
     stop = true;
     publisher.join();

@@ -575,7 +575,7 @@ private:
 /// The first law that the program breaks; empty: none. `extra` is one more law, about what became of the items.
 std::string broken_by(const Program& program, const std::function<void(Play&)>& extra = {}) {
     const std::string text = to_text(program);
-    const gossip_test::Bounded bounded(text.c_str(), std::chrono::seconds(30));
+    const gossip_test::Bounded bounded(text.c_str());
     Play play(program);
     play.play();
     if (extra) {

@@ -42,7 +42,7 @@ public:
     [[nodiscard]] bool over() const { return std::chrono::steady_clock::now() > end_; }
 
 private:
-    std::chrono::steady_clock::time_point end_ = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+    std::chrono::steady_clock::time_point end_ = std::chrono::steady_clock::now() + std::chrono::seconds(200);
 };
 
 /// Yields until `done`; false, and `stuck` counts it, when patience is over.

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <mutex>
@@ -24,10 +25,20 @@ template <class Done>
     return true;
 }
 
-/// Ends the process with a message if its scope takes too long: for calls that would hang if they were wrong.
+/// Lets others run for a while: so many times, and no longer than `most`. Where many programs share a machine each
+/// yield takes milliseconds. What a test says must be true however long or short that was.
+inline void a_moment(std::uint64_t yields, std::chrono::milliseconds most = std::chrono::milliseconds(20)) {
+    const auto end = std::chrono::steady_clock::now() + most;
+    while (yields-- != 0 && std::chrono::steady_clock::now() < end) {
+        std::this_thread::yield();
+    }
+}
+
+/// Ends the process with a message if its scope takes too long: for calls that would hang if they were wrong. The
+/// patience is short of ctest's, and far beyond what a sanitizer on a busy machine needs.
 class Bounded {
 public:
-    explicit Bounded(const char* what, std::chrono::seconds patience = std::chrono::seconds(60))
+    explicit Bounded(const char* what, std::chrono::seconds patience = std::chrono::seconds(240))
         : thread_([this, what, patience] {
               std::unique_lock lock(mutex_);
               if (!over_changed_.wait_for(lock, patience, [this] { return over_; })) {

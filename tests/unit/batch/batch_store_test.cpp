@@ -103,7 +103,7 @@ TEST_CASE("by key flush and a period of 0 run every key", "[batch_store]") {
     }
     bench.bus.poll();
     bench.bus.flush();
-    CHECK(bench.bus.drain(1s));
+    CHECK(bench.bus.drain(20s));
 
     CHECK(bench.runs.size() == 3);
     CHECK_FALSE(bench.mixed);
@@ -141,7 +141,7 @@ TEST_CASE("more keys than anybody counts on are collected, run, and forgotten", 
         }
         bench.bus.poll();
         bench.bus.flush();
-        CHECK(bench.bus.drain(10s));
+        CHECK(bench.bus.drain(20s));
     }
     std::size_t events = 0;
     for (const auto& run : bench.runs) {
@@ -318,8 +318,8 @@ TEST_CASE("with several runs a batch collects its size for each, and one more", 
         bus.publish(number, i);
     }
     // Two workers run 3 each, 3 more are collected, two workers wait with an event each.
-    REQUIRE(eventually([&] { return bus.stats().waiting == 40 - 9 - 2; }));
-    CHECK_FALSE(bus.drain(20ms));
+    REQUIRE(eventually([&] { return bus.stats().waiting == 40 - 9 - 2 && runs == 2; }));
+    CHECK_FALSE(bus.drain(20ms)); // time in which it must stay so
     CHECK(bus.stats().waiting == 40 - 9 - 2);
     CHECK(runs == 2);
     gate.open();

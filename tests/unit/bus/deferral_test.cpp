@@ -159,16 +159,22 @@ TEST_CASE("a deferral may outlive its subscription", "[bus][deferral]") {
 TEST_CASE("a deferral may outlive the bus: its event was abandoned once, and resolving it changes nothing",
           "[bus][deferral]") {
     std::vector<Deferral> open;
+    std::atomic<int> deferred{0};
     gossip::Subscription kept;
     gossip::ShutdownReport report;
     {
         EventBus bus{Config{.workers = 1}};
-        kept = bus.subscribe(said, [&](Context& context, const Text&) { open.push_back(context.defer()); },
+        kept = bus.subscribe(said,
+                             [&](Context& context, const Text&) {
+                                 open.push_back(context.defer());
+                                 ++deferred;
+                             },
                              {.redelivery = {.attempts = 3, .first_delay = 0ns}});
         for (int i = 0; i < 4; ++i) {
             bus.publish(said, {std::make_unique<std::string>("later")}, {.key = i % 2 == 0 ? "" : std::to_string(i)});
         }
-        CHECK_FALSE(bus.drain(50ms));
+        REQUIRE(gossip_test::eventually([&] { return deferred == 4; }));
+        CHECK_FALSE(bus.drain(0ns));
         report = bus.shutdown(0ns);
         REQUIRE(open.size() == 4);
         open[0].succeed();

@@ -182,17 +182,13 @@ void run_law(const Program& program, std::uint64_t round) {
         for (int i = 0; i < 30 && !stopped; ++i) {
             auto passing = random.one_in(2) ? bus.subscribe(number, processor, again)
                                             : bus.subscribe(gossip::Pattern{"delivery.*"}, [](const gossip::Event&) {});
-            for (std::uint64_t n = random.below(200); n > 0; --n) {
-                std::this_thread::yield();
-            }
+            gossip_test::a_moment(random.below(200), 2ms);
         }
     });
     gossip::ShutdownReport report;
     threads.emplace_back([&] {
         gossip_test::Random random(round * 100 + 60);
-        for (std::uint64_t n = random.below(2'000); n > 0; --n) {
-            std::this_thread::yield();
-        }
+        gossip_test::a_moment(random.below(2'000));
         static_cast<void>(bus.drain(random.one_in(2) ? 0ns : 100us));
         report = program.deadline ? bus.shutdown(100us) : bus.shutdown();
     });

@@ -100,7 +100,7 @@ TEST_CASE("an owner lives while its processor runs", "[owned_processor]") {
     REQUIRE(begun.pass());
     owner.reset();
     go_on.open();
-    CHECK(bus.drain(10s));
+    CHECK(bus.drain(20s));
 
     CHECK(alive);
     CHECK(watch.expired());

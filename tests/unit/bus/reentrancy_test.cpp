@@ -375,7 +375,7 @@ TEST_CASE("an error hook that a deferral's end calls may drain", "[reentrancy]")
     int outcome = -1;
     std::optional<gossip::EventBus<>> bus;
     bus.emplace(gossip::Config{.workers = 1,
-                               .on_error = [&](const gossip::ErrorReport&) { outcome = bus->drain(2s) ? 1 : 0; }});
+                               .on_error = [&](const gossip::ErrorReport&) { outcome = bus->drain(20s) ? 1 : 0; }});
     std::atomic<bool> deferred{false};
     std::optional<gossip::Deferral> open;
     auto s = bus->subscribe(tick, [&](gossip::Context& context) {
@@ -390,7 +390,7 @@ TEST_CASE("an error hook that a deferral's end calls may drain", "[reentrancy]")
 }
 
 TEST_CASE("a drop hook that publishes each time ends", "[reentrancy]") {
-    const Bounded bounded("a drop hook that publishes", 20s);
+    const Bounded bounded("a drop hook that publishes");
     std::optional<gossip::EventBus<>> bus;
     int hooks = 0;
     bus.emplace(gossip::Config{.workers = 0,
@@ -404,7 +404,7 @@ TEST_CASE("a drop hook that publishes each time ends", "[reentrancy]") {
         static_cast<void>(bus->publish(number, i));
     }
     CHECK(hooks <= 10);
-    CHECK(bus->drain(10s));
+    CHECK(bus->drain(20s));
     CHECK(bus->stats().adds_up());
 }
 

@@ -1,6 +1,7 @@
 #include <gossip/concurrency/brief_lock.hpp>
 
 #include "support/catch.hpp"
+#include "support/eventually.hpp"
 
 #include <mutex>
 #include <thread>
@@ -34,9 +35,7 @@ TEST_CASE("those who wait for a brief lock get it however long it is held", "[br
         const std::lock_guard guard(lock);
         seen = !seen;
     });
-    for (int i = 0; i < 2000; ++i) {
-        std::this_thread::yield();
-    }
+    gossip_test::a_moment(2000);
     CHECK_FALSE(seen);
     lock.unlock();
     waiter.join();

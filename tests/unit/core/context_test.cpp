@@ -57,7 +57,7 @@ TEST_CASE("in a bus there is no deadline unless somebody sets one, and no stop b
                     : 0;
     });
     bus.publish(tick);
-    CHECK(bus.drain(10s));
+    CHECK(bus.drain(20s));
     static_cast<void>(bus.publish_sync(tick));
     CHECK(good == 2);
 }
@@ -95,10 +95,10 @@ TEST_CASE("attempt counts redeliveries", "[context]") {
                            {.redelivery = {.attempts = 3, .first_delay = 1s, .growth = 1, .jitter = 0}});
     bus.publish(tick);
     for (int i = 0; i < 5; ++i) {
-        static_cast<void>(bus.drain(10s));
+        static_cast<void>(bus.drain(20s));
         clock.advance(1s);
     }
-    CHECK(bus.drain(10s));
+    CHECK(bus.drain(20s));
     CHECK(attempts == std::vector<int>{1, 2, 3});
     static_cast<void>(bus.publish_sync(tick));
     CHECK(attempts.back() == 1);
@@ -117,9 +117,7 @@ TEST_CASE("sleep_for sleeps on the bus's clock", "[context]") {
     bus.publish(tick);
     REQUIRE(begun.pass());
     clock.advance(59min);
-    for (int i = 0; i < 100; ++i) {
-        std::this_thread::yield();
-    }
+    gossip_test::a_moment(100);
     CHECK(outcome == -1);
     // However late it began to sleep, it is over an hour after that.
     CHECK(eventually([&] {
@@ -132,7 +130,7 @@ TEST_CASE("a stop ends sleep_for at once, on every clock", "[context]") {
     const bool manual = GENERATE(false, true);
     gossip::testing::ManualClock clock;
     gossip::EventBus bus{gossip::Config{.workers = 2, .clock = manual ? &clock : nullptr}};
-    const Bounded bounded("a sleep that a stop ends", 30s);
+    const Bounded bounded("a sleep that a stop ends");
     std::atomic<int> sleeping{0};
     std::atomic<int> ended{0};
     auto s = bus.subscribe(tick, [&](gossip::Context& context) {
@@ -151,7 +149,7 @@ TEST_CASE("a stop ends sleep_for at once, on every clock", "[context]") {
 
 TEST_CASE("the deadline ends sleep_for, and the token is fired by whoever serves the timers", "[context]") {
     gossip::EventBus bus{gossip::Config{.workers = 2}};
-    const Bounded bounded("a deadline", 30s);
+    const Bounded bounded("a deadline");
     std::atomic<int> slept_out{-1};
     std::atomic<bool> fired{false};
     auto sleeper = bus.subscribe(tick, gossip::middleware::timeout(5ms)([&](gossip::Context& context) {
@@ -200,7 +198,7 @@ TEST_CASE("a deferral that is dropped fails the event", "[context]") {
                                         }}};
     auto s = bus.subscribe(tick, [&](gossip::Context& context) { static_cast<void>(context.defer()); });
     bus.publish(tick);
-    CHECK(bus.drain(10s));
+    CHECK(bus.drain(20s));
     CHECK(bus.stats().failed == 1);
     CHECK(message == "dropped");
 }
@@ -225,7 +223,7 @@ TEST_CASE("several deferrals of one event settle it when the last is resolved, f
     CHECK(bus.stats().failed == 0);
     open[2].fail(gossip::ProcessingError{"second"});
     CHECK(bus.stats().failed == 1);
-    CHECK(bus.drain(10s));
+    CHECK(bus.drain(20s));
     CHECK(letters == 1);
 }
 

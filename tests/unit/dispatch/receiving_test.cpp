@@ -92,7 +92,7 @@ TEST_CASE("a receipt is settled once, with the end of its event", "[receiving]")
     CHECK(receive(bus, keyed, Event{number, 3}.with_key("k")) == PublishStatus::accepted);
     CHECK(receive(bus, nobody, Event{tick}) == PublishStatus::accepted);
     CHECK(good.told == 0);
-    CHECK(bus.drain(5s));
+    CHECK(bus.drain(20s));
     CHECK(good.is(Ending::handled));
     CHECK(bad.is(Ending::failed));
     CHECK(bad.message.find("no twos") != std::string::npos);
@@ -119,7 +119,7 @@ TEST_CASE("copies of an event have no receipt", "[receiving]") {
         ++letters;
     });
     CHECK(receive(bus, receipt, Event{number, 1}.with_metadata("a", 1)) == PublishStatus::accepted);
-    CHECK(bus.drain(5s));
+    CHECK(bus.drain(20s));
     CHECK(letters == 2);
     CHECK(receipt.is(Ending::failed));
     copy.reset();
@@ -170,7 +170,7 @@ TEST_CASE("a receipt waits for deferrals, redeliveries and batches", "[receiving
             CHECK(receive(bus, receipts[i], Event{number, i}) == PublishStatus::accepted);
             CHECK(receipts[i].told == 0);
         }
-        CHECK(bus.drain(5s));
+        CHECK(bus.drain(20s));
         CHECK(receipts[0].is(Ending::handled));
         CHECK(receipts[1].is(Ending::failed));
         CHECK(receipts[2].is(Ending::handled));
@@ -282,7 +282,7 @@ TEST_CASE("receiving waits for room only as long as its patience", "[receiving]"
     gate.open();
     reader.join();
     CHECK(late == PublishStatus::accepted);
-    CHECK(bus.drain(5s));
+    CHECK(bus.drain(20s));
     Receipt lost;
     Event unwanted = with_receipt(Event{number, 5}, lost);
     bus.provider().engine->lose(unwanted);
@@ -305,7 +305,7 @@ TEST_CASE("a delivery that others had before begins with a later attempt", "[rec
                            {.redelivery = {.attempts = 5, .first_delay = 0ns}});
     Receipt receipt;
     CHECK(receive(bus, receipt, Event{number, 1}, 4) == PublishStatus::accepted);
-    CHECK(bus.drain(5s));
+    CHECK(bus.drain(20s));
     CHECK(attempts == std::vector<int>{4, 5});
     CHECK(receipt.attempts == std::vector<int>{5});
     CHECK(receipt.is(Ending::failed));

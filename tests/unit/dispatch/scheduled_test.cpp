@@ -95,7 +95,7 @@ TEST_CASE("a publish to come is cancelled and counted, even where it races with 
 }
 
 TEST_CASE("no lock is held while a periodic publish asks the clock", "[scheduled]") {
-    const gossip_test::Bounded bounded("a clock that cancels the publish that asks it", 20s);
+    const gossip_test::Bounded bounded("a clock that cancels the publish that asks it");
     struct Cancelling final : gossip::Clock {
         std::chrono::nanoseconds steady() const noexcept override {
             if (armed) {

@@ -24,6 +24,7 @@ using namespace std::chrono_literals;
 
 namespace subscribing_test {
 
+using gossip_test::a_moment;
 using gossip_test::Bounded;
 using gossip_test::eventually;
 using gossip_test::Gate;
@@ -150,7 +151,7 @@ TEST_CASE("names of the library match no pattern that does not spell it", "[subs
     auto spelled = bus.subscribe(gossip::Pattern{"gossip.*"}, [&](const gossip::Event&) { ++letters; });
 
     bus.publish(tick);
-    REQUIRE(bus.drain(10s));
+    REQUIRE(bus.drain(20s));
 
     CHECK(everything == 1);
     CHECK(letters == 1);
@@ -400,7 +401,7 @@ TEST_CASE("a processor that unsubscribes itself finishes its run, and never runs
     bus.publish(tick);
     bus.publish(tick);
 
-    CHECK(bus.drain(10s));
+    CHECK(bus.drain(20s));
 
     CHECK(*owned == 1);
     CHECK(bus.stats().handled + bus.stats().unrouted == 2);
@@ -467,9 +468,7 @@ TEST_CASE("the destructor of a subscription that ended itself waits for the run 
         }
         over_at_return = over ? 1 : 0;
     });
-    for (int i = 0; i < 1000; ++i) {
-        std::this_thread::yield();
-    }
+    a_moment(1000);
     CHECK(over_at_return == -1);
     go_on.open();
     ender.join();
@@ -491,10 +490,9 @@ TEST_CASE("two processors that end each other at once do not deadlock, and both 
                                      ++inside;
                                      static_cast<void>(eventually([&] { return inside >= 2; }));
                                      s[1 - i].unsubscribe();
-                                     for (int n = 0; n < 100; ++n) {
-                                         ++*mine; // of the processor's own state, which must still be there
-                                         std::this_thread::yield();
-                                     }
+                                     ++*mine; // of the processor's own state, which must still be there
+                                     a_moment(100);
+                                     ++*mine;
                                  });
         }
         std::thread a(
@@ -504,8 +502,8 @@ TEST_CASE("two processors that end each other at once do not deadlock, and both 
         a.join();
         b.join();
 
-        REQUIRE(*owned[0] == 100);
-        REQUIRE(*owned[1] == 100);
+        REQUIRE(*owned[0] == 2);
+        REQUIRE(*owned[1] == 2);
         REQUIRE(bus.stats().subscriptions == 0);
     }
 }
@@ -565,9 +563,7 @@ TEST_CASE("where waiting for one run would close a cycle, the others are waited 
     std::thread second([&] { static_cast<void>(bus.publish_sync(number, 1)); });
     std::thread third([&] { static_cast<void>(bus.publish_sync(tick)); });
     REQUIRE(eventually([&] { return bus.stats().subscriptions == 0; }));
-    for (int i = 0; i < 100; ++i) {
-        std::this_thread::yield();
-    }
+    a_moment(100);
     CHECK(over_at_return == -1);
     go_on.open();
     first.join();
@@ -591,7 +587,7 @@ TEST_CASE("a processor added while an event is being handled does not see that e
     bus.publish(tick);
     bus.publish(tick);
 
-    CHECK(bus.drain(10s));
+    CHECK(bus.drain(20s));
 
     CHECK(order == "aabc");
 }
@@ -608,7 +604,7 @@ TEST_CASE("a processor removed while an event is being handled and not yet calle
     auto c = bus.subscribe(tick, [&] { order += 'c'; });
 
     bus.publish(tick);
-    CHECK(bus.drain(10s));
+    CHECK(bus.drain(20s));
 
     CHECK(order == "ac");
     CHECK(bus.stats().handled == 1);
@@ -625,16 +621,16 @@ TEST_CASE("unsubscribing ends redeliveries that wait: they are dead-lettered wit
     auto s = bus.subscribe(tick, [&]() -> gossip::Result { return ++runs, gossip::RetryableError{"later"}; },
                            {.redelivery = {.attempts = 5, .first_delay = 1s, .jitter = 0}});
     bus.publish(tick);
-    CHECK_FALSE(bus.drain(10s));
+    CHECK_FALSE(bus.drain(20s));
     REQUIRE(bus.stats().redelivered == 1);
 
     s.unsubscribe();
 
-    CHECK(bus.drain(10s));
+    CHECK(bus.drain(20s));
     CHECK(attempts == std::vector<int>{1});
     CHECK(bus.stats().failed == 1);
     clock.advance(1h);
-    CHECK(bus.drain(10s));
+    CHECK(bus.drain(20s));
     CHECK(runs == 1);
     CHECK(bus.stats().adds_up());
 }
@@ -663,11 +659,11 @@ TEST_CASE("unsubscribing from a redelivery that is due ends the ones behind it w
         number, [&]() -> gossip::Result { return ++runs, gossip::RetryableError{"always"}; }, again);
     bus.publish(tick);
     bus.publish(number, 1);
-    CHECK_FALSE(bus.drain(10s));
+    CHECK_FALSE(bus.drain(20s));
     REQUIRE(bus.stats().redelivered == 2);
 
     clock.advance(1s);
-    CHECK(bus.drain(10s));
+    CHECK(bus.drain(20s));
 
     CHECK(runs == 1);
     CHECK(attempts == std::vector<int>{1});
@@ -684,12 +680,12 @@ TEST_CASE("a deferral that fails after its subscription has ended is dead-letter
     auto s =
         bus.subscribe(tick, [&](gossip::Context& context) { open = context.defer(); }, {.redelivery = {.attempts = 3}});
     bus.publish(tick);
-    CHECK_FALSE(bus.drain(10s));
+    CHECK_FALSE(bus.drain(20s));
 
     s.unsubscribe();
     open->fail(gossip::RetryableError{"late"});
 
-    CHECK(bus.drain(10s));
+    CHECK(bus.drain(20s));
     CHECK(letters == 1);
     CHECK(bus.stats().timers == 0);
 }
@@ -831,16 +827,14 @@ TEST_CASE("the end of a subscription waits for no error hook, once a redelivered
     std::atomic<bool> ended_first{false};
     Gate inside;
     gossip::EventBus bus{gossip::Config{.workers = 1, .on_error = [&](const gossip::ErrorReport&) {
-                                            ended_first = eventually([&] { return ended.load(); }, 5s);
+                                            ended_first = eventually([&] { return ended.load(); });
                                         }}};
     auto s = bus.subscribe(number,
                            [&](gossip::Context& context, const int&) -> gossip::Result {
                                if (context.attempt() == 2) {
                                    inside.open();
                                    static_cast<void>(eventually([&] { return bus.stats().subscriptions == 0; }));
-                                   for (int i = 0; i < 10'000; ++i) {
-                                       std::this_thread::yield(); // until the other one sleeps
-                                   }
+                                   a_moment(10'000); // until the other one sleeps
                                }
                                return gossip::errors::retryable;
                            },

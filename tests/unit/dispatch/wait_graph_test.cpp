@@ -88,9 +88,7 @@ TEST_CASE("a turn that will come free is waited for, however many wait for it", 
         thread = std::thread([&] { ok += bus.publish_sync(ping).ok() ? 1 : 0; });
     }
     static_cast<void>(eventually([&] { return bus.stats().accepted == 4; }));
-    for (int i = 0; i < 1000; ++i) {
-        std::this_thread::yield();
-    }
+    gossip_test::a_moment(1000);
     CHECK(runs == 1);
     go_on = true;
     holder.join();
