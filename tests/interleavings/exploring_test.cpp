@@ -146,7 +146,7 @@ TEST_CASE("every execution of the parking lot within the bounds keeps its wake-u
     check_every_execution(parking_programs_all());
 }
 
-TEST_CASE("random executions beyond the bounds keep both", "[exploring]") {
+TEST_CASE("random executions beyond the bounds keep both", "[exploring][random]") {
     GOSSIP_INFO_SEED();
     check_random_executions(queue_programs_all());
     check_random_executions(parking_programs_all());
