@@ -42,4 +42,32 @@ private:
     EventType type_;
 };
 
+namespace detail {
+
+void a_topic_is_declared_twice_with_different_types_of_data(); // undefined: to be named by the compiler
+
+template <class T>
+inline constexpr char mark_of_type = 0;
+
+} // namespace detail
+
+/// Whether topics of one name have one type of data. Where declarations meet from several places, say so once:
+/// `static_assert(gossip::topics_agree(orders::created, billing::order_created, order_paid));`
+/// Where nobody sees both, publishing finds it: processors of the other type fail with a TypeAssertionError.
+///
+/// Errors:  does not compile where two of them have one name and different types.
+template <class T, class... More>
+[[nodiscard]] consteval bool topics_agree(const Topic<T>& first, const Topic<More>&... more) {
+    const std::string_view names[] = {first.name(), more.name()...};
+    const char* const types[] = {&detail::mark_of_type<T>, &detail::mark_of_type<More>...};
+    for (std::size_t i = 0; i <= sizeof...(More); ++i) {
+        for (std::size_t j = 0; j < i; ++j) {
+            if (names[i] == names[j] && types[i] != types[j]) {
+                detail::a_topic_is_declared_twice_with_different_types_of_data();
+            }
+        }
+    }
+    return true;
+}
+
 } // namespace gossip::GOSSIP_VERSION_NAMESPACE

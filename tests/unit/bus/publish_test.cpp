@@ -85,6 +85,31 @@ TEST_CASE("publish stamps with the bus's clock; an event made by hand keeps the 
                                                                       begin + 1s, begin - 5s, begin + 3s, begin - 5s});
 }
 
+TEST_CASE("a topic declared twice with different types is seen when it is published: who wants the other type fails",
+          "[bus][publish]") {
+    constexpr gossip::Topic<std::string> other_number{"publish.number"};
+    std::vector<std::string> letters;
+    int heard = 0;
+    EventBus bus{Config{.workers = 0}};
+    auto same = bus.subscribe(number, [&](const int&) { ++heard; });
+    auto other = bus.subscribe(other_number, [&](const std::string&) { FAIL("there is no string"); });
+    auto hears = bus.subscribe(gossip::dead_letter,
+                               [&](const gossip::DeadLetter& letter) { letters.emplace_back(letter.error.what()); });
+
+    bus.publish(number, 1);
+    CHECK(bus.drain(20s));
+    const gossip::SyncResult result = bus.publish_sync(number, 2);
+
+    CHECK(heard == 2); // whoever wants what is there gets it
+    CHECK(bus.stats().failed == 2);
+    CHECK(letters == std::vector<std::string>{"type assertion failed: expected std::string, got int"});
+    REQUIRE(result.errors().size() == 1);
+    const auto error = gossip::as<gossip::TypeAssertionError>(result.errors()[0]);
+    REQUIRE(error.has_value());
+    CHECK(error->expected() == "std::string");
+    CHECK(error->actual() == "int");
+}
+
 TEST_CASE("on a bus without a clock of its own the stamp is the system's time", "[bus][publish]") {
     std::chrono::system_clock::time_point time;
     EventBus bus{Config{.workers = 0}};

@@ -19,6 +19,9 @@ inline constexpr gossip::Topic<> tick{"clock.tick"};
 static_assert(order_created.name() == "order.created" && order_created.type().hash() != 0);
 static_assert(std::is_same_v<decltype(order_created)::data_type, Order>);
 static_assert(std::is_void_v<decltype(tick)::data_type>);
+static_assert(gossip::topics_agree(order_created));
+static_assert(gossip::topics_agree(order_created, tick, order_created, gossip::Topic<Order>{"order.created"}));
+static_assert(gossip::topics_agree(tick, gossip::Topic<Order>{"clock.ticks"}, gossip::Topic<int>{"clock"}));
 static_assert(!std::is_convertible_v<gossip::EventType, gossip::Topic<Order>>);
 static_assert(!std::is_constructible_v<gossip::Topic<Order>, std::string>);
 

@@ -1,0 +1,12 @@
+// expect: a_topic_is_declared_twice_with_different_types_of_data
+#include <gossip/core/topic.hpp>
+
+namespace orders {
+inline constexpr gossip::Topic<int> created{"order.created"};
+inline constexpr gossip::Topic<> counted{"order.counted"};
+} // namespace orders
+namespace billing {
+inline constexpr gossip::Topic<long> order_created{"order.created"};
+} // namespace billing
+
+static_assert(gossip::topics_agree(orders::created, orders::counted, billing::order_created));
