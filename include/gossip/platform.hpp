@@ -17,8 +17,13 @@
 #include <linux/membarrier.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#endif
+
+// A program may do without these two of Linux's, in all of its files or in none: GOSSIP_NO_FUTEX, GOSSIP_NO_MEMBARRIER.
+#if defined(__linux__) && !defined(GOSSIP_NO_FUTEX)
 #define GOSSIP_HAS_FUTEX 1
 #else
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
@@ -256,8 +261,11 @@ public:
         const auto given = [this] { return permitted_; };
         if (timeout_ns < 0) {
             wake_.wait(lock, given);
-        } else if (!wake_.wait_for(lock, std::chrono::nanoseconds(timeout_ns), given)) {
-            return false;
+        } else {
+            constexpr std::int64_t century = std::int64_t{100} * 365 * 24 * 3600 * 1'000'000'000; // now + max overflows
+            if (!wake_.wait_for(lock, std::chrono::nanoseconds(std::min(timeout_ns, century)), given)) {
+                return false;
+            }
         }
         permitted_ = false;
         return true;

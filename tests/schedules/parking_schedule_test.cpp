@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <thread>
 #include <vector>
@@ -166,6 +167,20 @@ TEST_CASE("a wake-up comes to a lot whose sleepers lie down at that moment", "[p
     lot.wake_all();
     sleeper.join();
     CHECK(stuck == 0);
+}
+
+TEST_CASE("a parker sleeps until it is woken, however long it may sleep", "[parking]") {
+    const Bounded bounded("a parker");
+    const auto most = GENERATE(std::int64_t{-1}, std::numeric_limits<std::int64_t>::max());
+    gossip::platform::Parker parker;
+    bool woken = false;
+    std::thread sleeper([&] { woken = parker.park(most); });
+    gossip_test::a_moment(1000);
+    parker.unpark();
+    sleeper.join();
+
+    CHECK(woken);
+    CHECK_FALSE(parker.park(1000));
 }
 
 } // namespace parking_schedule_test
