@@ -146,10 +146,13 @@ TEST_CASE("every execution of the parking lot within the bounds keeps its wake-u
     check_every_execution(parking_programs_all());
 }
 
-TEST_CASE("random executions beyond the bounds keep both", "[exploring][random]") {
+TEST_CASE("every execution of the inbox's parts within the bounds keeps its events", "[exploring]") {
+    check_every_execution(inbox_programs_all());
+}
+
+TEST_CASE("random executions beyond the bounds keep all of that", "[exploring][random]") {
     GOSSIP_INFO_SEED();
-    check_random_executions(queue_programs_all());
-    check_random_executions(parking_programs_all());
+    check_random_executions(programs_all());
 }
 
 } // namespace exploring_test

@@ -2,6 +2,7 @@
 
 // All programs of this folder, each with how far it is explored.
 
+#include "interleavings/inbox_programs.hpp"
 #include "interleavings/parking_programs.hpp"
 #include "interleavings/queue_programs.hpp"
 
@@ -80,6 +81,28 @@ inline std::vector<Program> parking_programs_all() {
         program<ServesTimers>("serves timers", timed),
         program<ArmsATimer>("arms a timer", few),
     };
+}
+
+inline std::vector<Program> inbox_programs_all() {
+    using namespace inbox_programs;
+    const Bounds wide{.preemptions = 2, .stale_reads = 2, .spurious_failures = 1};
+    const Bounds small{.preemptions = 4, .stale_reads = 2, .spurious_failures = 1};
+    return {
+        program<TakesAndSteals>("takes and steals", wide),
+        program<TakesTheOldest>("takes the oldest", wide),
+        program<RunsSeeEachOther<KeepsARun, SeesARun>>("keeps a run | sees a run", small),
+        program<RunsSeeEachOther<StealsARun, SeesARun>>("steals a run | sees a run", small),
+        program<RunsSeeEachOther<TakesFromARun, SeesTheTicketGone>>("takes from a run | sees the ticket gone", small),
+        program<RunsSeeEachOther<StealsATicket, SeesTheTicketGone>>("steals a ticket | sees the ticket gone", small),
+    };
+}
+
+inline std::vector<Program> programs_all() {
+    std::vector<Program> all;
+    for (const auto& some : {queue_programs_all(), parking_programs_all(), inbox_programs_all()}) {
+        all.insert(all.end(), some.begin(), some.end());
+    }
+    return all;
 }
 
 } // namespace gossip_test

@@ -9,7 +9,7 @@
 namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 
 // Edges: each name stands at both of its ends in the code
-//   [run]   a run's publication (release)  happens before  the load(acquire) of whoever takes from it: the events are
+//   [run]   a run's publication (release)  happens before  the CAS (acquire) of whoever takes from it: the events are
 //           built
 //   [kept]  keep's store (seq_cst), followed by the look whether somebody sleeps, is ordered with a worker's
 //           announcement that it will sleep, followed by its look at the runs: at least one sees the other
@@ -21,13 +21,14 @@ namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 /// Threads: `keep` by the worker that it names, and only while its run is empty; all else from any thread.
 /// Order:   the owner takes from the front, a thief the rear half; one that is no worker takes the front.
 /// Cost:    take is one compare-exchange, of a cache line that is the owner's as long as nobody looks.
-class ClaimedRuns {
+template <template <class> class Atom = std::atomic>
+class BasicClaimedRuns {
 public:
     using Ticket = std::uint64_t;
     static constexpr unsigned no_worker = ~0U;
     static constexpr std::uint32_t longest = 255;
 
-    explicit ClaimedRuns(unsigned workers) : workers_(workers), runs_(new Run[workers + 1]) {}
+    explicit BasicClaimedRuns(unsigned workers) : workers_(workers), runs_(new Run[workers + 1]) {}
 
     /// The rest of what this worker has claimed.
     void keep(unsigned worker, Ticket first, std::uint32_t count) noexcept {
@@ -37,12 +38,12 @@ public:
 
     /// The first ticket of that worker's run.
     [[nodiscard]] bool take(unsigned worker, Ticket& ticket) noexcept {
-        std::atomic<std::uint64_t>& run = runs_[worker].word;
-        std::uint64_t word = run.load(std::memory_order_acquire); // [run] a thief sees what the owner has claimed
+        Atom<std::uint64_t>& run = runs_[worker].word;
+        std::uint64_t word = run.load(std::memory_order_relaxed); // relaxed: a guess, checked by the CAS
         while (left_of(word) != 0) {
             if (run.compare_exchange_weak(word, pack(first_of(word) + 1, left_of(word) - 1),
-                                          std::memory_order_seq_cst,    // [take] its slot is about to be free
-                                          std::memory_order_acquire)) { // [run] the run may be another by now
+                                          std::memory_order_seq_cst,    // [run] [take] its slot is about to be free
+                                          std::memory_order_relaxed)) { // relaxed: another guess
                 ticket = first_of(word);
                 return true;
             }
@@ -56,7 +57,7 @@ public:
             if (i == worker) {
                 continue;
             }
-            std::uint64_t word = runs_[i].word.load(std::memory_order_acquire); // [run] its events are built
+            std::uint64_t word = runs_[i].word.load(std::memory_order_relaxed); // relaxed: a guess, checked by the CAS
             while (left_of(word) != 0) {
                 const std::uint32_t left = left_of(word);
                 const std::uint32_t mine = worker == no_worker ? 1 : (left + 1) / 2;
@@ -64,8 +65,8 @@ public:
                 const Ticket rest = worker == no_worker ? first + 1 : first_of(word);
                 if (runs_[i].word.compare_exchange_weak(
                         word, pack(rest, left - mine),
-                        std::memory_order_seq_cst,    // [take] one slot is about to be free
-                        std::memory_order_acquire)) { // [run] may be another by now
+                        std::memory_order_seq_cst,    // [run] [take] one slot is about to be free
+                        std::memory_order_relaxed)) { // relaxed: another guess
                     if (mine > 1) {
                         keep(worker, first + 1, mine - 1);
                     }
@@ -81,7 +82,8 @@ public:
     [[nodiscard]] unsigned holder_of_oldest(Ticket& ticket) const noexcept {
         unsigned holder = no_worker;
         for (unsigned i = 0; i < workers_; ++i) {
-            const std::uint64_t word = runs_[i].word.load(std::memory_order_acquire); // [run] as of now; take decides
+            const std::uint64_t word =
+                runs_[i].word.load(std::memory_order_relaxed); // relaxed: as of now; take decides
             if (left_of(word) != 0 && first_of(word) < ticket) {
                 ticket = first_of(word);
                 holder = i;
@@ -91,7 +93,8 @@ public:
     }
     /// The first ticket of that worker's run, or `otherwise` if it is empty.
     [[nodiscard]] Ticket first(unsigned worker, Ticket otherwise) const noexcept {
-        const std::uint64_t word = runs_[worker].word.load(std::memory_order_acquire); // [run] as of now; take decides
+        const std::uint64_t word =
+            runs_[worker].word.load(std::memory_order_relaxed); // relaxed: as of now; take decides
         return left_of(word) != 0 ? first_of(word) : otherwise;
     }
     /// For that worker itself.
@@ -123,15 +126,14 @@ public:
     [[nodiscard]] std::uint64_t size() const noexcept {
         std::uint64_t sum = 0;
         for (unsigned i = 0; i < workers_; ++i) {
-            sum +=
-                left_of(runs_[i].word.load(std::memory_order_acquire)); // [run] no older than what the caller has seen
+            sum += left_of(runs_[i].word.load(std::memory_order_relaxed)); // relaxed: statistics
         }
         return sum;
     }
 
 private:
     struct alignas(platform::cache_line) Run {
-        std::atomic<std::uint64_t> word{0}; // the first ticket, and in the low byte how many are left
+        Atom<std::uint64_t> word{0}; // the first ticket, and in the low byte how many are left
     };
     static constexpr Ticket first_of(std::uint64_t word) noexcept { return word >> 8U; }
     static constexpr std::uint32_t left_of(std::uint64_t word) noexcept {
@@ -142,5 +144,7 @@ private:
     const unsigned workers_;
     const std::unique_ptr<Run[]> runs_;
 };
+
+using ClaimedRuns = BasicClaimedRuns<>;
 
 } // namespace gossip::GOSSIP_VERSION_NAMESPACE::detail

@@ -1,0 +1,155 @@
+#pragma once
+
+// Small programs over the parts of the shipped inbox, for the explorer.
+
+#include <gossip/dispatch/claimed_runs.hpp>
+
+#include "support/explored_atomic.hpp"
+#include "support/explorer.hpp"
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+namespace gossip_test::inbox_programs {
+
+using Runs = gossip::detail::BasicClaimedRuns<ExploredAtomic>;
+
+/// Events in their slots, by ticket: each is built once, and taken once by somebody who sees it built.
+template <std::size_t size>
+class Slots {
+public:
+    void build(Runs::Ticket ticket) { values_[ticket] = ExploredValue(ticket + 100); }
+    void take(Runs::Ticket ticket) {
+        require(ticket < size && !taken_[ticket], "a ticket was taken twice");
+        taken_[ticket] = true;
+        ++count_;
+        require(values_[ticket].get() == ticket + 100, "an event was another");
+        values_[ticket] = ExploredValue(0); // moved out
+    }
+    [[nodiscard]] std::size_t taken() const { return count_; }
+
+private:
+    struct Value : ExploredValue {
+        Value() noexcept : ExploredValue(0) {}
+        using ExploredValue::operator=;
+    };
+    std::array<Value, size> values_;
+    std::array<bool, size> taken_{};
+    std::size_t count_ = 0;
+};
+
+/// A worker keeps a run and takes from it, another worker and one that is none take from its rear and its front, and
+/// the thief's rest can be taken in turn.
+struct TakesAndSteals {
+    static constexpr unsigned threads = 3;
+    static constexpr std::uint32_t kept = 3;
+    Runs runs{2};
+    Slots<kept> slots;
+
+    void run(unsigned me) {
+        Runs::Ticket ticket = 0;
+        if (me == 0) {
+            for (Runs::Ticket i = 0; i < kept; ++i) {
+                slots.build(i);
+            }
+            runs.keep(0, 0, kept);
+        } else if (runs.steal(me == 1 ? 1 : Runs::no_worker, ticket)) {
+            slots.take(ticket);
+        }
+        while (me != 2 && runs.take(me, ticket)) {
+            slots.take(ticket);
+        }
+    }
+    void end() {
+        require(slots.taken() == kept, "an event was lost");
+        require(!runs.any() && runs.size() == 0, "a run that is empty was seen as one that is not");
+    }
+};
+
+/// Two who drop the oldest, beside the worker in whose run it is.
+struct TakesTheOldest {
+    static constexpr unsigned threads = 3;
+    static constexpr std::uint32_t kept = 2;
+    Runs runs{1};
+    Slots<kept> slots;
+
+    void run(unsigned me) {
+        Runs::Ticket ticket = 0;
+        if (me == 0) {
+            slots.build(0);
+            slots.build(1);
+            runs.keep(0, 0, kept);
+            while (runs.take(0, ticket)) {
+                slots.take(ticket);
+            }
+            return;
+        }
+        Runs::Ticket oldest = ~Runs::Ticket{0};
+        const unsigned holder = runs.holder_of_oldest(oldest);
+        if (holder != Runs::no_worker && runs.take(holder, ticket)) {
+            require(ticket >= oldest, "a run went backwards");
+            slots.take(ticket);
+        }
+    }
+    void end() { require(slots.taken() == kept, "an event was lost"); }
+};
+
+/// Two threads that each change something and then look for what the other changed: one of them sees it.
+template <class Change, class Look>
+struct RunsSeeEachOther {
+    static constexpr unsigned threads = 2;
+    Runs runs{2};
+    ExploredAtomic<bool> announced{false};
+    bool change_saw = false;
+    bool look_saw = false;
+
+    RunsSeeEachOther() { Change::prepare(runs); }
+    void run(unsigned me) {
+        if (me == 0) {
+            Change::make(runs);
+            change_saw = announced.load(std::memory_order_seq_cst);
+        } else {
+            announced.store(true, std::memory_order_seq_cst);
+            look_saw = Look::sees(runs);
+        }
+    }
+    void end() { require(change_saw || look_saw, "a change and an announcement missed each other"); }
+};
+
+struct KeepsARun {
+    static void prepare(Runs&) {}
+    static void make(Runs& runs) { runs.keep(0, 7, 1); }
+};
+/// The rest of what is stolen may be waiting in neither run when the sleeper looks.
+struct StealsARun {
+    static void prepare(Runs& runs) { runs.keep(1, 6, 3); }
+    static void make(Runs& runs) {
+        Runs::Ticket ticket = 0;
+        require(runs.steal(0, ticket) && runs.take(1, ticket), "a run was hidden");
+    }
+};
+struct TakesFromARun {
+    static void prepare(Runs& runs) { runs.keep(0, 7, 1); }
+    static void make(Runs& runs) {
+        Runs::Ticket ticket = 0;
+        require(runs.take(0, ticket) && ticket == 7, "a ticket was hidden");
+    }
+};
+struct StealsATicket {
+    static void prepare(Runs& runs) { runs.keep(0, 7, 1); }
+    static void make(Runs& runs) {
+        Runs::Ticket ticket = 0;
+        require(runs.steal(1, ticket) && ticket == 7, "a ticket was hidden");
+    }
+};
+
+struct SeesARun {
+    static bool sees(Runs& runs) { return runs.any(); }
+};
+struct SeesTheTicketGone {
+    static bool sees(Runs& runs) { return !runs.holds(7); }
+};
+
+} // namespace gossip_test::inbox_programs
