@@ -150,6 +150,10 @@ TEST_CASE("every execution of the inbox's parts within the bounds keeps its even
     check_every_execution(inbox_programs_all());
 }
 
+TEST_CASE("every execution of what threads wait with within the bounds comes to its end", "[exploring]") {
+    check_every_execution(waiting_programs_all());
+}
+
 TEST_CASE("random executions beyond the bounds keep all of that", "[exploring][random]") {
     GOSSIP_INFO_SEED();
     check_random_executions(programs_all());

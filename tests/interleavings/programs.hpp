@@ -5,6 +5,7 @@
 #include "interleavings/inbox_programs.hpp"
 #include "interleavings/parking_programs.hpp"
 #include "interleavings/queue_programs.hpp"
+#include "interleavings/waiting_programs.hpp"
 
 #include "support/explorer.hpp"
 
@@ -97,9 +98,24 @@ inline std::vector<Program> inbox_programs_all() {
     };
 }
 
+inline std::vector<Program> waiting_programs_all() {
+    using namespace waiting_programs;
+    const Bounds far{.preemptions = 3, .stale_reads = 1};
+    const Bounds small{.preemptions = 4, .stale_reads = 2};
+    return {
+        program<WaitsForAPiece<1>>("waits for a piece", small),
+        program<WaitsForAPiece<2>>("wait for a piece each", far),
+        program<WakesAll>("wakes all", {.preemptions = 3, .stale_reads = 1, .early_timeouts = 1, .timeouts = 2}),
+        program<ChangesUnderTheLock<2>>("2 change under the lock", small),
+        program<ChangesUnderTheLock<3>>("3 change under the lock", {.preemptions = 2, .stale_reads = 1}),
+        program<AddsATask>("adds a task", far),
+    };
+}
+
 inline std::vector<Program> programs_all() {
     std::vector<Program> all;
-    for (const auto& some : {queue_programs_all(), parking_programs_all(), inbox_programs_all()}) {
+    for (const auto& some :
+         {queue_programs_all(), parking_programs_all(), inbox_programs_all(), waiting_programs_all()}) {
         all.insert(all.end(), some.begin(), some.end());
     }
     return all;

@@ -10,8 +10,9 @@ namespace gossip::GOSSIP_VERSION_NAMESPACE {
 
 namespace detail {
 /// Where this thread sleeps, wherever it waits. Permits left over from an earlier wait only make it look once more.
-inline platform::Parker& this_parker() noexcept {
-    static thread_local platform::Parker parker;
+template <class Parker = platform::Parker>
+Parker& this_parker() noexcept {
+    static thread_local Parker parker;
     return parker;
 }
 } // namespace detail
@@ -24,11 +25,12 @@ inline platform::Parker& this_parker() noexcept {
 ///
 /// Threads: every member from any thread. A waiter joins, looks at its condition, parks, and leaves.
 /// Cost:    `any` is one load. Waking is a lock and a system call.
-class WaitQueue {
+template <template <class> class Atom = std::atomic, class Parker = platform::Parker, class Mutex = std::mutex>
+class BasicWaitQueue {
 public:
     class Waiter {
     public:
-        Waiter() noexcept : parker_(detail::this_parker()) {}
+        explicit Waiter(Parker& parker = detail::this_parker<Parker>()) noexcept : parker_(parker) {}
         Waiter(const Waiter&) = delete;
         Waiter& operator=(const Waiter&) = delete;
         ~Waiter() {
@@ -38,9 +40,9 @@ public:
         }
 
     private:
-        friend class WaitQueue;
-        platform::Parker& parker_;
-        WaitQueue* queue_ = nullptr; // the one joined last
+        friend class BasicWaitQueue;
+        Parker& parker_;
+        BasicWaitQueue* queue_ = nullptr; // the one joined last
         Waiter* next_ = nullptr;
         bool queued_ = false;
     };
@@ -88,19 +90,19 @@ public:
     void wake_one() noexcept {
         const std::lock_guard lock(
             mutex_); // until it is unparked: the waiter leaves under it, and may take its parker along
-        if (platform::Parker* const parker = pop()) {
+        if (Parker* const parker = pop()) {
             parker->unpark();
         }
     }
     void wake_all() noexcept {
         const std::lock_guard lock(mutex_);
-        while (platform::Parker* const parker = pop()) {
+        while (Parker* const parker = pop()) {
             parker->unpark();
         }
     }
 
 private:
-    platform::Parker* pop() noexcept {
+    Parker* pop() noexcept {
         if (first_ == nullptr) {
             return nullptr;
         }
@@ -114,10 +116,12 @@ private:
         return &waiter.parker_;
     }
 
-    std::atomic<std::uint32_t> count_{0};
-    std::mutex mutex_;
+    Atom<std::uint32_t> count_{0};
+    Mutex mutex_;
     Waiter* first_ = nullptr;
     Waiter* last_ = nullptr;
 };
+
+using WaitQueue = BasicWaitQueue<>;
 
 } // namespace gossip::GOSSIP_VERSION_NAMESPACE

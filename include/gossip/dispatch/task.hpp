@@ -40,7 +40,8 @@ public:
     [[nodiscard]] virtual Waiting waits() const noexcept { return Waiting::event; }
 
 private:
-    friend class TaskQueue;
+    template <template <class> class Atom, class Mutex>
+    friend class BasicTaskQueue;
     std::unique_ptr<Task> next_;
 };
 
@@ -51,12 +52,13 @@ private:
 /// Tasks that are due, first in, first out.
 ///
 /// Threads: every member from any thread. Cost: a mutex; allocates nothing.
-class TaskQueue {
+template <template <class> class Atom = std::atomic, class Mutex = std::mutex>
+class BasicTaskQueue {
 public:
-    TaskQueue() = default;
-    TaskQueue(const TaskQueue&) = delete;
-    TaskQueue& operator=(const TaskQueue&) = delete;
-    ~TaskQueue() {
+    BasicTaskQueue() = default;
+    BasicTaskQueue(const BasicTaskQueue&) = delete;
+    BasicTaskQueue& operator=(const BasicTaskQueue&) = delete;
+    ~BasicTaskQueue() {
         while (pop() != nullptr) {}
     }
 
@@ -75,7 +77,7 @@ public:
             if (first_ == nullptr) {
                 last_ = nullptr;
             }
-            size_.fetch_sub(1, std::memory_order_seq_cst); // [queued] nobody needs to stay awake for it
+            size_.fetch_sub(1, std::memory_order_relaxed); // relaxed: who sees it too late looks once more
         }
         return task;
     }
@@ -84,10 +86,12 @@ public:
     }
 
 private:
-    std::mutex mutex_;
+    Mutex mutex_;
     std::unique_ptr<Task> first_;
     Task* last_ = nullptr;
-    std::atomic<std::size_t> size_{0};
+    Atom<std::size_t> size_{0};
 };
+
+using TaskQueue = BasicTaskQueue<>;
 
 } // namespace gossip::GOSSIP_VERSION_NAMESPACE::detail
