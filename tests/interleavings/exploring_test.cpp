@@ -154,6 +154,10 @@ TEST_CASE("every execution of what threads wait with within the bounds comes to 
     check_every_execution(waiting_programs_all());
 }
 
+TEST_CASE("in every execution within the bounds what may still be used is not freed", "[exploring]") {
+    check_every_execution(reclaim_programs_all());
+}
+
 TEST_CASE("random executions beyond the bounds keep all of that", "[exploring][random]") {
     GOSSIP_INFO_SEED();
     check_random_executions(programs_all());

@@ -5,6 +5,7 @@
 #include "interleavings/inbox_programs.hpp"
 #include "interleavings/parking_programs.hpp"
 #include "interleavings/queue_programs.hpp"
+#include "interleavings/reclaim_programs.hpp"
 #include "interleavings/waiting_programs.hpp"
 
 #include "support/explorer.hpp"
@@ -112,11 +113,30 @@ inline std::vector<Program> waiting_programs_all() {
     };
 }
 
+inline std::vector<Program> reclaim_programs_all() {
+    using namespace reclaim_programs;
+    const Bounds far{.preemptions = 3, .stale_reads = 1};
+    const Bounds small{.preemptions = 4, .stale_reads = 2};
+    return {
+        program<ReadsWhatIsReplaced<ExploredKernelFence, 1, 2, 2>>("reads what is replaced", small),
+        program<ReadsWhatIsReplaced<ExploredFullFence, 1, 2, 2>>("reads what is replaced, without the kernel", small),
+        program<ReadsWhatIsReplaced<ExploredKernelFence, 2, 1, 1>>("2 read what is replaced", far),
+        program<KeepsAStray>("keeps a stray", small),
+        program<GivesUpItsShare<2>>("2 give up their shares", small),
+        program<GivesUpItsShare<3>>("3 give up their shares", far),
+        program<ChangesItsOwn>("changes its own", small),
+        program<SitsDown<2, 2>>("2 sit down", small),
+        program<SitsDown<3, 1>>("3 sit down", far),
+    };
+}
+
 inline std::vector<Program> programs_all() {
     std::vector<Program> all;
-    for (const auto& some :
-         {queue_programs_all(), parking_programs_all(), inbox_programs_all(), waiting_programs_all()}) {
-        all.insert(all.end(), some.begin(), some.end());
+    for (const auto& some : {&queue_programs_all, &parking_programs_all, &inbox_programs_all, &waiting_programs_all,
+                             &reclaim_programs_all}) {
+        for (const Program& program : some()) {
+            all.push_back(program);
+        }
     }
     return all;
 }

@@ -22,6 +22,7 @@ public:
     ExploredAtomic() : ExploredAtomic(T{}) {}
     ExploredAtomic(T value) { // implicit, as std::atomic's
         stores_.reserve(8);
+        Execution::now().known().advance(maker_);
         append(value, std::memory_order_relaxed);
     }
     ExploredAtomic(const ExploredAtomic&) = delete;
@@ -94,7 +95,13 @@ private:
         return order != std::memory_order_relaxed && order != std::memory_order_acquire;
     }
 
-    static void step() { Execution::now().step(); }
+    void step() const {
+        Execution& now = Execution::now();
+        now.step();
+        if (!now.known().knows(maker_, stores_.front().seen[maker_])) {
+            now.fail("an atomic was used by who cannot know that it was built");
+        }
+    }
     template <class... Words>
     static void tell(const Site& site, const Words&... words) {
         Execution::now().tell(name_of(site.operation), ' ', std::strrchr(site.file, '/') + 1, ':', site.line, ": ",
@@ -190,6 +197,7 @@ private:
         return true;
     }
 
+    const unsigned maker_ = Execution::now().me();
     mutable std::vector<Store> stores_; // in modification order
 };
 

@@ -171,6 +171,22 @@ public:
         }
     }
 
+    /// A fence in every thread at once: what any of them has done by now is known to all.
+    void order_all() {
+        HappenedBefore all;
+        for (const HappenedBefore& known : knows_) {
+            all.join(known);
+        }
+        for (HappenedBefore& known : knows_) {
+            known.join(all);
+        }
+    }
+    /// A fence in this thread: it is one in a row of all that there are.
+    void order_me() {
+        fenced_.join(known());
+        known().join(fenced_);
+    }
+
     /// Which of the values that may be read is read: 0 is the newest.
     unsigned pick_age(unsigned options) { return pick(options, left_.stale_reads); }
     bool fails_for_no_reason() { return pick(2, left_.spurious_failures) != 0; }
@@ -209,6 +225,15 @@ public:
             }
         }
         (write ? mine.written : mine.read)[me_] = known().moment(me_);
+    }
+
+    /// What was at these addresses is no more: the allocator has given them to somebody again.
+    void forget(const void* begin, std::size_t size) {
+        const auto* const first = static_cast<const char*>(begin);
+        std::erase_if(accesses_, [&](const Accesses& a) {
+            const auto* const at = static_cast<const char*>(a.to);
+            return !std::less<>{}(at, first) && std::less<>{}(at, first + size);
+        });
     }
 
 private:
@@ -344,6 +369,7 @@ private:
     std::int64_t time_ = 0;
     std::array<Thread, most_explored_threads> of_{};
     std::array<HappenedBefore, HappenedBefore::threads> knows_{};
+    HappenedBefore fenced_;
     std::array<ucontext_t, most_explored_threads> fibers_;
     ucontext_t outside_;
     std::vector<Accesses> accesses_;

@@ -19,12 +19,13 @@ enum class Operation : std::uint8_t {
     fetch_sub,
     fetch_or,
     fetch_and,
-    compare_exchange
+    compare_exchange,
+    fence // half of an asymmetric one; relaxed: it is left out
 };
 
 inline const char* name_of(Operation operation) {
-    constexpr const char* names[] = {"load",      "store",    "exchange",  "fetch_add",
-                                     "fetch_sub", "fetch_or", "fetch_and", "compare_exchange"};
+    constexpr const char* names[] = {"load",     "store",     "exchange",         "fetch_add", "fetch_sub",
+                                     "fetch_or", "fetch_and", "compare_exchange", "fence"};
     return names[static_cast<unsigned>(operation)];
 }
 

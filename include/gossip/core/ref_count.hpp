@@ -15,11 +15,12 @@ namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 ///
 /// Threads: every member from any thread whose own reference keeps the block alive.
 /// Cost:    add is one read-modify-write; drop by the only owner is one load.
-class RefCount {
+template <template <class> class Atom = std::atomic>
+class BasicRefCount {
 public:
-    constexpr RefCount() noexcept = default;
-    RefCount(const RefCount&) = delete;
-    RefCount& operator=(const RefCount&) = delete;
+    constexpr BasicRefCount() noexcept = default;
+    BasicRefCount(const BasicRefCount&) = delete;
+    BasicRefCount& operator=(const BasicRefCount&) = delete;
 
     void add() noexcept { count_.fetch_add(1, std::memory_order_relaxed); } // relaxed: the caller's own keeps it alive
 
@@ -38,7 +39,9 @@ public:
     }
 
 private:
-    std::atomic<std::uint32_t> count_{1};
+    Atom<std::uint32_t> count_{1};
 };
+
+using RefCount = BasicRefCount<>;
 
 } // namespace gossip::GOSSIP_VERSION_NAMESPACE::detail

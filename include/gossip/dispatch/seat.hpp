@@ -1,5 +1,6 @@
 #pragma once
 
+#include <gossip/concurrency/reclaim.hpp>
 #include <gossip/dispatch/ledger.hpp>
 #include <gossip/platform.hpp>
 
@@ -17,14 +18,14 @@ struct TopicEntry;
 class Subscriber;
 
 // Edges: each name stands at both of its ends in the code
-//   [seated]   stand_up's store(release)  happens before  sit_down's CAS(seq_cst): seats change hands whole
+//   [seated]   stand_up's store(release)  happens before  sit_down's CAS(acquire): seats change hands whole
 //   [grown]    the new block's publication (release)  happens before  a walker's load(acquire)
 
 /// One thread's place while it runs processors: what it is looking at, and its counters.
 ///
 /// Threads: written by the thread that sits on it; `hazard`, `current` and the counters are read by anybody.
 struct alignas(platform::cache_line) Seat {
-    std::atomic<const void*> hazard{nullptr};  // the list of processors in use
+    BasicHazard<> hazard{};                    // the list of processors in use
     std::atomic<const void*> current{nullptr}; // the Subscriber whose processor runs
     std::atomic<const void*> thread{nullptr};  // who sits here
     std::atomic<bool> taken{false};
@@ -102,12 +103,13 @@ inline bool inside_drop_hook(const void* engine) noexcept {
 ///
 /// Threads: every member from any thread.
 /// Cost:    sitting down is one compare-exchange; a new block of seats is made when all are taken.
-class SeatTable {
+template <class Seat, template <class> class Atom = std::atomic, std::size_t block_size = 8>
+class BasicSeatTable {
 public:
-    SeatTable() = default;
-    SeatTable(const SeatTable&) = delete;
-    SeatTable& operator=(const SeatTable&) = delete;
-    ~SeatTable() {
+    BasicSeatTable() = default;
+    BasicSeatTable(const BasicSeatTable&) = delete;
+    BasicSeatTable& operator=(const BasicSeatTable&) = delete;
+    ~BasicSeatTable() {
         Block* block = first_.next.load(std::memory_order_relaxed); // relaxed: nobody else is left
         while (block != nullptr) {
             Block* const next = block->next.load(std::memory_order_relaxed); // relaxed: nobody else is left
@@ -121,7 +123,7 @@ public:
         Seat* const usual = usual_.load(std::memory_order_acquire); // [grown] its block has been built
         bool free = false;
         if (usual != nullptr &&
-            usual->taken.compare_exchange_strong(free, true, std::memory_order_seq_cst, // [seated] as it was left
+            usual->taken.compare_exchange_strong(free, true, std::memory_order_acquire, // [seated] as it was left
                                                  std::memory_order_relaxed)) {          // relaxed: taken
             usual->thread.store(this_thread(), std::memory_order_relaxed); // relaxed: a run shows it with `current`
             return *usual;
@@ -148,7 +150,7 @@ private:
             for (Seat& seat : block->seats) {
                 bool free = false;
                 if (!seat.taken.load(std::memory_order_relaxed) &&                            // relaxed: a guess
-                    seat.taken.compare_exchange_strong(free, true, std::memory_order_seq_cst, // [seated] as it was left
+                    seat.taken.compare_exchange_strong(free, true, std::memory_order_acquire, // [seated] as it was left
                                                        std::memory_order_relaxed)) {          // relaxed: taken
                     seat.thread.store(this_thread(),
                                       std::memory_order_relaxed);   // relaxed: a run shows it with `current`
@@ -165,7 +167,7 @@ private:
                     continue;
                 }
                 if (block->next.compare_exchange_strong(next, fresh.get(),
-                                                        std::memory_order_acq_rel,    // [grown] seats built
+                                                        std::memory_order_release,    // [grown] seats built
                                                         std::memory_order_acquire)) { // [grown] somebody else's
                     next = fresh.release();
                 }
@@ -175,11 +177,13 @@ private:
     }
 
     struct Block {
-        std::array<Seat, 8> seats;
-        std::atomic<Block*> next{nullptr};
+        std::array<Seat, block_size> seats;
+        Atom<Block*> next{nullptr};
     };
     Block first_;
-    std::atomic<Seat*> usual_{nullptr};
+    Atom<Seat*> usual_{nullptr};
 };
+
+using SeatTable = BasicSeatTable<Seat>;
 
 } // namespace gossip::GOSSIP_VERSION_NAMESPACE::detail

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <gossip/concurrency/reclaim.hpp>
 #include <gossip/core/event.hpp>
 #include <gossip/core/event_access.hpp>
 #include <gossip/core/event_type.hpp>
@@ -21,11 +22,9 @@
 
 namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 
+// Edges: those of gossip/concurrency/reclaim.hpp
 // Edges: those of gossip/dispatch/engine.hpp, and these; each name stands at both of its ends in the code
-//   [listed]    a list's publication (seq_cst)    happens before  protect's load(acquire)
 //   [named]     an entry's publication (release)  happens before  find's load(acquire)
-//   [hazard]    protect's store, the light half of a fence, and its second look at the list  are ordered with
-//               a list's replacement, the heavy half, and collect's look at the hazards: at least one sees the other
 
 /// The processors of one name, in the order in which they run. Immutable.
 struct ProcessorList {
@@ -50,7 +49,7 @@ struct ProcessorList {
 struct TopicEntry {
     explicit TopicEntry(EventType name) noexcept : type(std::move(name)) {}
     EventType type;
-    std::atomic<const ProcessorList*> list{nullptr}; // null: nobody listens
+    BasicSnapshot<const ProcessorList> list{}; // null: nobody listens
 };
 
 /// Who listens to what: a name to an immutable list of processors, replaced whole on every change. Patterns are matched
@@ -72,7 +71,7 @@ public:
     SubscriptionRegistry& operator=(const SubscriptionRegistry&) = delete;
     ~SubscriptionRegistry() {
         for (const auto& entry : entries_) {
-            delete entry->list.load(std::memory_order_relaxed); // relaxed: nobody else is left
+            delete entry->list.alone();
         }
         for (const ProcessorList* list : retired_) {
             delete list;
@@ -158,7 +157,7 @@ public:
         if (entry == nullptr || entry->type.name().data() != name.data() || entry->type.name().size() != name.size()) {
             return false;
         }
-        list = protect(seat, *entry);
+        list = seat.hazard.protect(entry->list, fence_);
         return true;
     }
     /// The same for any name. Errors: std::bad_alloc for one that was never seen before.
@@ -172,27 +171,9 @@ public:
             entry = &enter(type);
         }
         seat.latest = entry;
-        return protect(seat, *entry);
+        return seat.hazard.protect(entry->list, fence_);
     }
-
-    [[nodiscard]] const ProcessorList* protect(Seat& seat, const TopicEntry& entry) const noexcept {
-        const ProcessorList* list =
-            entry.list.load(std::memory_order_acquire); // [listed] a guess until it is protected
-        while (list != nullptr) {
-            seat.hazard.store(list, std::memory_order_release); // [hazard] shown before the second look
-            fence_.light();
-            const ProcessorList* const again =
-                entry.list.load(std::memory_order_acquire); // [listed] [hazard] still in use?
-            if (again == list) {
-                break;
-            }
-            list = again;
-        }
-        return list;
-    }
-    static void unprotect(Seat& seat) noexcept {
-        seat.hazard.store(nullptr, std::memory_order_release); // [hazard] the list has been read
-    }
+    static void unprotect(Seat& seat) noexcept { seat.hazard.clear(); }
 
     /// Remembers a name before it is published or subscribed to.
     void expect(const EventType& type) {
@@ -202,7 +183,7 @@ public:
     /// Whether anybody listens to that name, which is expected or has been published.
     [[nodiscard]] bool heard(const EventType& type) const noexcept {
         const TopicEntry* const entry = find(type.hash(), type.name());
-        return entry != nullptr && entry->list.load(std::memory_order_acquire) != nullptr; // [listed] as of now
+        return entry != nullptr && !entry->list.empty();
     }
 
     [[nodiscard]] const platform::AsymmetricFence& fence() const noexcept { return fence_; }
@@ -228,7 +209,7 @@ public:
                 if (const void* const current = seat.current.load(std::memory_order_acquire)) { // [running] keeps it
                     running.push_back(current);
                 }
-                if (const void* const list = seat.hazard.load(std::memory_order_acquire)) { // [hazard] keeps it
+                if (const void* const list = seat.hazard.shown()) {
                     used.push_back(list);
                 }
             });
@@ -300,8 +281,8 @@ private:
         std::unique_ptr<const ProcessorList> list = make_list(type);
         if (list != nullptr) {
             retired_.push_back(list.get());
-            has_retired_.store(true, std::memory_order_relaxed);      // relaxed: a hint
-            seat.hazard.store(list.get(), std::memory_order_release); // [hazard] under the lock that collect takes
+            has_retired_.store(true, std::memory_order_relaxed); // relaxed: a hint
+            seat.hazard.keep(list.get());                        // [hazard] under the lock that collect takes
         }
         return list.release();
     }
@@ -322,7 +303,7 @@ private:
             current_.store(table_.get(), std::memory_order_release); // [named] filled with all that there is
         }
         entries_.push_back(std::make_unique<TopicEntry>(type));
-        entries_.back()->list.store(list.release(), std::memory_order_seq_cst); // [listed] before it can be found
+        entries_.back()->list.replace(list.release()); // [listed] before it can be found
         table_->put(entries_.back().get());
         return *entries_.back();
     }
@@ -374,8 +355,7 @@ private:
         }
         retired_.reserve(retired_.size() + fresh.size());
         for (auto& [entry, list] : fresh) {
-            const ProcessorList* const old = entry->list.exchange(
-                list.release(), std::memory_order_seq_cst); // [listed] [hazard] before collect looks
+            const ProcessorList* const old = entry->list.replace(list.release()); // [hazard] before collect looks
             if (old != nullptr) {
                 retired_.push_back(old);
             }

@@ -1,0 +1,224 @@
+#pragma once
+
+// Small programs over what frees things that others may still use, for the explorer: hazards, reference counts, seats.
+
+#include <gossip/concurrency/reclaim.hpp>
+#include <gossip/core/ref_count.hpp>
+#include <gossip/dispatch/seat.hpp>
+
+#include "support/explored_atomic.hpp"
+#include "support/explored_fence.hpp"
+#include "support/explored_parker.hpp"
+#include "support/explorer.hpp"
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+namespace gossip_test::reclaim_programs {
+
+struct Freeable {
+    ExploredValue value{0};
+    bool freed = false;
+
+    void fill(std::uint64_t number) { value = ExploredValue(number); }
+    [[nodiscard]] std::uint64_t read() const {
+        require(!freed, "what was freed was read");
+        return value.get();
+    }
+    void free() {
+        require(!freed, "it was freed twice");
+        value = ExploredValue(0);
+        freed = true;
+    }
+};
+
+using Snapshot = gossip::detail::BasicSnapshot<const Freeable, ExploredAtomic>;
+using Hazard = gossip::detail::BasicHazard<ExploredAtomic>;
+
+/// Readers of a snapshot that is replaced, each time by a new one, which frees what nobody shows any more.
+template <class Fence, unsigned readers, unsigned replacements, unsigned reads>
+struct ReadsWhatIsReplaced {
+    static constexpr unsigned threads = readers + 1;
+    Fence fence;
+    Freeable all[replacements + 1];
+    Snapshot snapshot;
+    Hazard hazards[readers];
+    unsigned newest = 0;
+
+    ReadsWhatIsReplaced() {
+        all[0].fill(100);
+        snapshot.replace(&all[0]);
+    }
+    void run(unsigned me) {
+        if (me != 0) {
+            for (unsigned i = 0; i < reads; ++i) {
+                read(hazards[me - 1]);
+            }
+            return;
+        }
+        for (unsigned i = 0; i < replacements; ++i) {
+            all[i + 1].fill(101 + i);
+            const Freeable* const before = snapshot.replace(&all[i + 1]);
+            require(before == &all[i], "another one was replaced");
+            ++newest;
+            fence.heavy();
+            for (unsigned old = 0; old <= i; ++old) {
+                if (!all[old].freed && !shown(&all[old])) {
+                    all[old].free();
+                }
+            }
+        }
+    }
+    void end() { require(!snapshot.empty() && snapshot.alone() == &all[newest], "the newest one is not there"); }
+
+    void read(Hazard& hazard) {
+        const Freeable* const list = hazard.protect(snapshot, fence);
+        require(list != nullptr && list >= &all[0], "nothing was there to read");
+        require(list->read() == 100 + static_cast<std::uint64_t>(list - all), "what was read was not built");
+        hazard.clear();
+    }
+    bool shown(const Freeable* list) const {
+        for (const Hazard& hazard : hazards) {
+            if (hazard.shown() == list) {
+                return true;
+            }
+        }
+        return false;
+    }
+};
+
+/// One that is made for a single reader, under the lock of whoever frees it.
+struct KeepsAStray {
+    static constexpr unsigned threads = 2;
+    ExploredKernelFence fence;
+    ExploredMutex mutex;
+    Freeable before;
+    Freeable stray;
+    Hazard hazard;
+    const Freeable* retired[2] = {nullptr, nullptr};
+
+    void run(unsigned me) {
+        if (me == 0) {
+            keep(before, 0);
+            require(before.read() == 1, "it was not built");
+            keep(stray, 1); // the one before has been read
+            require(stray.read() == 1, "it was not built");
+            hazard.clear();
+            return;
+        }
+        for (int i = 0; i < 2; ++i) {
+            mutex.lock();
+            fence.heavy();
+            for (const Freeable*& old : retired) {
+                if (old != nullptr && hazard.shown() != old) {
+                    const_cast<Freeable*>(old)->free();
+                    old = nullptr;
+                }
+            }
+            mutex.unlock();
+        }
+    }
+    void end() {}
+    void keep(Freeable& one, std::size_t at) {
+        mutex.lock();
+        one.fill(1);
+        retired[at] = &one;
+        hazard.keep(&one);
+        mutex.unlock();
+    }
+};
+
+using Count = gossip::detail::BasicRefCount<ExploredAtomic>;
+
+/// Owners that read what they own and give it up: whoever is the last frees it, after all reads.
+template <unsigned owners>
+struct GivesUpItsShare {
+    static constexpr unsigned threads = owners;
+    Count count;
+    Freeable block;
+    unsigned frees = 0;
+
+    GivesUpItsShare() {
+        block.fill(1);
+        for (unsigned i = 1; i < owners; ++i) {
+            count.add();
+        }
+    }
+    void run(unsigned me) {
+        if (me == 0) {
+            count.add();
+            give_up();
+        }
+        give_up();
+    }
+    void end() { require(frees == 1, "a block was not freed"); }
+    void give_up() {
+        require(block.read() == 1, "a block was changed that has another owner");
+        if (count.drop()) {
+            ++frees;
+            block.free();
+        }
+    }
+};
+
+/// An owner that finds itself alone changes what it owns.
+struct ChangesItsOwn {
+    static constexpr unsigned threads = 2;
+    Count count;
+    Freeable block;
+
+    ChangesItsOwn() {
+        block.fill(1);
+        count.add();
+    }
+    void run(unsigned me) {
+        if (me == 0 && count.unique()) {
+            block.fill(2);
+        }
+        require(me == 0 || block.read() == 1, "a block was changed that has another owner");
+        if (count.drop()) {
+            block.free();
+        }
+    }
+    void end() { require(block.freed, "a block was not freed"); }
+};
+
+/// The first member of what is made on the heap while threads run.
+struct FreshMemory {
+    FreshMemory(const void* begin, std::size_t size) { Execution::now().forget(begin, size); }
+};
+
+struct NumberedSeat {
+    FreshMemory fresh{this, sizeof(NumberedSeat)};
+    ExploredAtomic<bool> taken{false};
+    ExploredAtomic<const void*> thread{nullptr};
+    ExploredValue built{7}; // as what stands in a seat from the start
+    ExploredValue left{0};  // as what one leaves to the next
+};
+using Seats = gossip::detail::BasicSeatTable<NumberedSeat, ExploredAtomic, 1>;
+
+/// Threads that sit down, leave something to whoever sits there next, and look at all seats.
+template <unsigned sitters, unsigned times>
+struct SitsDown {
+    static constexpr unsigned threads = sitters;
+    Seats seats;
+
+    void run(unsigned) {
+        for (unsigned i = 0; i < times; ++i) {
+            NumberedSeat& seat = seats.sit_down();
+            require(seat.built.get() == 7, "a seat was not built");
+            seat.left = ExploredValue(seat.left.get() + 1);
+            Seats::stand_up(seat);
+        }
+        seats.for_each([](const NumberedSeat& seat) { require(seat.built.get() == 7, "a seat was not built"); });
+    }
+    void end() {
+        std::uint64_t sum = 0;
+        seats.for_each([&sum](const NumberedSeat& seat) { sum += seat.left.get(); });
+        require(sum == sitters * times, "what was left to the next one was lost");
+    }
+};
+
+} // namespace gossip_test::reclaim_programs
