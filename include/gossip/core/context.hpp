@@ -20,6 +20,9 @@ namespace detail {
 
 class Run;
 
+/// Whether somebody ends a subscription, and waits for this very run.
+enum class Ended : std::uint8_t { no, itself, around_it }; // its own; that of a run around it on this thread
+
 /// What a context asks of whoever runs the processor.
 class ContextHost {
 public:
@@ -35,6 +38,7 @@ public:
     [[nodiscard]] virtual Clock* clock() const noexcept = 0; // null: the operating system's
     /// How long, in real time, until a shutdown with a deadline asks this run to stop; far_future if none does.
     [[nodiscard]] virtual std::int64_t patience_ns() const noexcept { return far_future; }
+    [[nodiscard]] virtual Ended ended() const noexcept { return Ended::no; }
     /// The event's run on a bus that may be collected by a batch; null for every other host.
     [[nodiscard]] virtual Run* bus_run() noexcept { return nullptr; }
     /// Who waits for the threads that a processor makes for itself; null: nobody.
@@ -130,17 +134,21 @@ public:
 
     /// For the library.
     [[nodiscard]] detail::ContextHost* host() const noexcept { return host_; }
-    /// For the library: waits for a notification, at most `left_ns` of the clock, and not beyond the patience of a
-    /// shutdown, which may be waiting on this very thread.
-    void wait_on(std::condition_variable& changed, std::unique_lock<std::mutex>& lock, std::int64_t left_ns) const {
+    /// For the library.
+    [[nodiscard]] detail::Ended ended() const noexcept { return host_ == nullptr ? detail::Ended::no : host_->ended(); }
+    /// For the library: waits for a notification, at most `left_ns` of the clock and `most_ns` in real time, and not
+    /// beyond the patience of a shutdown, which may be waiting on this very thread.
+    void wait_on(std::condition_variable& changed, std::unique_lock<std::mutex>& lock, std::int64_t left_ns,
+                 std::int64_t most_ns = detail::far_future) const {
         constexpr std::int64_t longest = 3'600'000'000'000; // an hour: no overflow in anybody's arithmetic
         const Clock* const clock = host_ == nullptr ? nullptr : host_->clock();
         const bool manual = clock != nullptr && clock->manual();
         const std::int64_t patience = host_ == nullptr ? detail::far_future : host_->patience_ns();
-        if (manual && patience == detail::far_future) {
+        if (manual && patience == detail::far_future && most_ns == detail::far_future) {
             changed.wait(lock);
         } else {
-            changed.wait_for(lock, std::chrono::nanoseconds(std::min({manual ? longest : left_ns, longest, patience})));
+            changed.wait_for(
+                lock, std::chrono::nanoseconds(std::min({manual ? longest : left_ns, longest, patience, most_ns})));
         }
     }
 

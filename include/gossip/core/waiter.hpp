@@ -21,8 +21,11 @@ public:
     Waiter& operator=(const Waiter&) = delete;
     ~Waiter() = default;
 
+    enum class Unless : bool { stopped, ended }; // `ended`: also unless somebody ends a subscription, and waits for us
+
     /// True once it was fired; false if `until`, the context's deadline or a stop came first.
-    bool wait(Context& context, std::chrono::nanoseconds until) {
+    bool wait(Context& context, std::chrono::nanoseconds until, Unless unless = Unless::stopped) {
+        constexpr std::int64_t look_again_ns = 10'000'000; // nobody says that a subscription is being ended
         Clock* const clock = context.host() == nullptr ? nullptr : context.host()->clock();
         if (context.deadline() < until) {
             until = context.deadline();
@@ -31,12 +34,12 @@ public:
         const auto wake = [this]() noexcept { clock_moved(); };
         const std::stop_callback<decltype(wake)> stop(context.stop_token(), wake);
         std::unique_lock lock(mutex_);
-        while (!fired_ && !context.stop_requested()) {
+        while (!fired_ && !context.stop_requested() && (unless != Unless::ended || context.ended() == Ended::no)) {
             const auto left = until - context.now();
             if (left.count() <= 0) {
                 break;
             }
-            context.wait_on(changed_, lock, left.count());
+            context.wait_on(changed_, lock, left.count(), unless == Unless::ended ? look_again_ns : far_future);
         }
         return fired_;
     }

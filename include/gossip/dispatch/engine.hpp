@@ -322,6 +322,7 @@ private:
     Result take_turn(Run& run, Subscriber& subscriber, bool& has_turn) noexcept;
     [[nodiscard]] static bool runs_on_this_thread(const Engine& engine, const Subscriber& subscriber,
                                                   const Seat* but) noexcept;
+    [[nodiscard]] static bool ended_around_here() noexcept;
 
     bool work_attentively(unsigned worker, Frame& frame);
     bool run_task(Seat& seat) noexcept;

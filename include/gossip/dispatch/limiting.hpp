@@ -71,6 +71,19 @@ inline bool Engine::runs_on_this_thread(const Engine& engine, const Subscriber& 
     return false;
 }
 
+/// Whether somebody has ended a subscription, in whatever bus, whose processor this thread is in.
+inline bool Engine::ended_around_here() noexcept {
+    for (const Frame* frame = innermost; frame != nullptr; frame = frame->outer) {
+        const void* const current =
+            frame->seat->current.load(std::memory_order_relaxed); // relaxed: this thread's own seat
+        if (current != nullptr && current != frame->seat &&
+            !static_cast<const Subscriber*>(current)->active.load(std::memory_order_acquire)) { // [running] it is over
+            return true;
+        }
+    }
+    return false;
+}
+
 /// Gets a turn, or puts the event in line for one (a success without a turn, as where the subscription has ended). Who
 /// publishes synchronously waits, unless those who have the turns wait for this very thread; a turn that no worker
 /// takes up for a while goes to those who wait.

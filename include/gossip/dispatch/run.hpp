@@ -38,6 +38,7 @@ public:
     [[nodiscard]] inline bool stop_requested() const noexcept override;
     [[nodiscard]] inline std::int64_t patience_ns() const noexcept override;
     [[nodiscard]] inline Clock* clock() const noexcept override;
+    [[nodiscard]] inline Ended ended() const noexcept override;
     [[nodiscard]] inline std::shared_ptr<HelperThreads> helpers() const noexcept override;
 
     /// The running processor is a batch: the event goes to `collector` when all processors have run.
@@ -147,6 +148,12 @@ inline std::shared_ptr<void> Run::stop_at(std::int64_t due_ns, std::stop_source 
 inline std::stop_token Run::stop_token() const { return engine_.stop_token_; }
 inline bool Run::stop_requested() const noexcept {
     return engine_.stop_token_.stop_requested() || engine_.patience_ns() == 0;
+}
+inline Ended Run::ended() const noexcept {
+    if (subscriber_ != nullptr && !subscriber_->active.load(std::memory_order_acquire)) { // [running] somebody ends it
+        return Ended::itself;
+    }
+    return Engine::ended_around_here() ? Ended::around_it : Ended::no;
 }
 inline std::int64_t Run::patience_ns() const noexcept { return engine_.patience_ns(); }
 inline Clock* Run::clock() const noexcept { return engine_.settings_.clock; }

@@ -38,7 +38,8 @@ public:
         detail::require(options.max_wait.count() >= 0, "max_wait", options.max_wait, "must not be negative");
     }
 
-    /// False if the wait, the context's deadline or a stop ended before it was our turn.
+    /// False if the wait, the context's deadline or a stop ended before it was our turn; or a subscription whose end
+    /// would wait for us, while it may be the end that keeps others from making room.
     [[nodiscard]] bool acquire(Context& context) {
         detail::Waiter waiter;
         {
@@ -54,7 +55,7 @@ public:
         }
         Place place{*this, waiter};
         const auto until = detail::saturated_add(context.now().count(), max_wait_.count());
-        place.granted = waiter.wait(context, std::chrono::nanoseconds{until});
+        place.granted = waiter.wait(context, std::chrono::nanoseconds{until}, detail::Waiter::Unless::ended);
         return place.leave();
     }
 
@@ -115,7 +116,7 @@ public:
     template <class Next>
     Result operator()(Next& next, Context& context, const Event& event) const {
         if (!permits_->acquire(context)) {
-            return errors::too_many_at_once;
+            return refusal(context);
         }
         Result result = next(context, event);
         permits_->release();
@@ -123,6 +124,21 @@ public:
     }
 
 private:
+    [[gnu::cold]] static Result refusal(Context& context) {
+        switch (context.ended()) {
+        case detail::Ended::itself:
+            if (context.attempt() == 1) {
+                return {}; // as a processor that is not called any more
+            }
+            break; // what failed before has failed
+        case detail::Ended::around_it:
+            return errors::deadlock;
+        case detail::Ended::no:
+            break;
+        }
+        return errors::too_many_at_once;
+    }
+
     std::shared_ptr<Permits> permits_;
 };
 
@@ -131,10 +147,12 @@ private:
 ///
 /// Threads: one limit for all that is wrapped by it or its copies.
 /// Order:   who came first goes first.
-/// Cost:    two uncontended locks.
+/// Cost:    two uncontended locks. Who waits looks a hundred times a second whether its subscription has ended.
 /// Stalls:  who waits holds its worker: with a limit below the number of workers, one slow processor can hold all of
 ///          them. With `max_wait` 0 and a redelivery nobody waits. A processor that publishes synchronously into its
-///          own limit of 1 waits for itself, until `max_wait`. An open deferral holds nothing.
+///          own limit of 1 waits for itself, until `max_wait`. An open deferral holds nothing. Nobody goes on waiting
+///          once its subscription has ended: its event is as one that comes too late, handled, or failed if it has
+///          failed before. Where that of a run around it has ended it is refused with `errors::deadlock`.
 /// Errors:  bad options are ValidationErrors.
 [[nodiscard]] inline auto concurrency_limit(const ConcurrencyLimitOptions& options) {
     return Middleware(ConcurrencyLimit(std::make_shared<Permits>(options)));

@@ -1,7 +1,11 @@
+#include <gossip/bus/event_bus.hpp>
+#include <gossip/middleware/chain.hpp>
 #include <gossip/middleware/concurrency_limit.hpp>
+#include <gossip/middleware/make.hpp>
 #include <gossip/middleware/timeout.hpp>
 
 #include "support/catch.hpp"
+#include "support/eventually.hpp"
 #include "support/processing.hpp"
 
 #include <atomic>
@@ -108,6 +112,86 @@ TEST_CASE("a processor that fails or throws gives its place back", "[concurrency
 
     CHECK(gossip::is_processing(rig.run(bound).error()));
     CHECK(gossip::is_processing(rig.run(bound).error()));
+}
+
+inline namespace parts {
+
+inline constexpr gossip::Topic<int> other{"test.other"};
+inline constexpr gossip::Topic<> tick{"test.tick"};
+
+/// Counts who comes by, on the way to what it is around.
+auto counted(std::atomic<int>& count) {
+    return middleware::make([&count](auto& next, Context& context, const Event& event) -> Result {
+        ++count;
+        return next(context, event);
+    });
+}
+
+} // namespace parts
+
+TEST_CASE("a processor may end its own subscription while another run of it waits for its place",
+          "[concurrency_limit]") {
+    const gossip_test::Bounded bounded("ending a limited processor from inside");
+    gossip::EventBus bus{gossip::Config{.workers = 2}};
+    std::atomic<int> entered{0};
+    std::atomic<int> calls{0};
+    gossip::Subscription s;
+    s = bus.subscribe(number, middleware::chain(counted(entered), middleware::concurrency_limit(1))([&](const int&) {
+                          ++calls;
+                          static_cast<void>(gossip_test::eventually([&] { return entered == 2; }));
+                          s.unsubscribe();
+                      }));
+    bus.publish(number, 1);
+    bus.publish(number, 2);
+
+    CHECK(bus.drain(20s));
+
+    CHECK(calls == 1);
+    CHECK(bus.stats().handled == 2);
+    CHECK(bus.stats().failed == 0);
+}
+
+TEST_CASE("a processor may end another that waits for the place that it has", "[concurrency_limit]") {
+    const gossip_test::Bounded bounded("ending a processor that waits for our place");
+    gossip::EventBus bus{gossip::Config{.workers = 2}};
+    const auto limit = middleware::concurrency_limit(1);
+    std::atomic<int> waiting{0};
+    std::atomic<int> calls{0};
+    auto waits = bus.subscribe(other, middleware::chain(counted(waiting), limit)([&](const int&) { ++calls; }));
+    auto holds = bus.subscribe(number, limit([&](const int&) {
+                                   bus.publish(other, 1);
+                                   static_cast<void>(gossip_test::eventually([&] { return waiting == 1; }));
+                                   waits.unsubscribe();
+                               }));
+    bus.publish(number, 1);
+
+    CHECK(bus.drain(20s));
+
+    CHECK(calls == 0);
+    CHECK(bus.stats().handled == 2);
+}
+
+TEST_CASE("a processor may end another that publishes into the place that it has", "[concurrency_limit]") {
+    const gossip_test::Bounded bounded("ending a processor that publishes into our place");
+    gossip::EventBus bus{gossip::Config{.workers = 2}};
+    const auto limit = middleware::concurrency_limit(1);
+    std::atomic<int> waiting{0};
+    std::atomic<int> refused{0};
+    auto inner = bus.subscribe(number, middleware::chain(counted(waiting), limit)([](const int&) {}));
+    auto middle = bus.subscribe(other, [&](const int&) {
+        const gossip::SyncResult result = bus.publish_sync(number, 1);
+        refused = !result.ok() && gossip::is(result.errors().front(), gossip::errors::deadlock) ? 1 : 0;
+    });
+    auto holds = bus.subscribe(tick, limit([&] {
+                                   bus.publish(other, 1);
+                                   static_cast<void>(gossip_test::eventually([&] { return waiting == 1; }));
+                                   middle.unsubscribe();
+                               }));
+    bus.publish(tick);
+
+    CHECK(bus.drain(20s));
+
+    CHECK(refused == 1);
 }
 
 TEST_CASE("bad limits are refused", "[concurrency_limit]") {
