@@ -20,9 +20,6 @@ namespace detail {
 
 class Run;
 
-/// Whether somebody ends a subscription, and waits for this very run.
-enum class Ended : std::uint8_t { no, itself, around_it }; // its own; that of a run around it on this thread
-
 /// What a context asks of whoever runs the processor.
 class ContextHost {
 public:
@@ -43,6 +40,8 @@ public:
     [[nodiscard]] virtual Run* bus_run() noexcept { return nullptr; }
     /// Who waits for the threads that a processor makes for itself; null: nobody.
     [[nodiscard]] virtual std::shared_ptr<HelperThreads> helpers() const noexcept { return nullptr; }
+    /// To be made by who hands the run to such a thread, and then waits; null outside of a bus.
+    [[nodiscard]] virtual std::shared_ptr<HelperRun> helper_run() { return nullptr; }
 
 protected:
     ContextHost() = default;

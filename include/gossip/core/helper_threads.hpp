@@ -3,12 +3,37 @@
 
 #include <gossip/version.hpp>
 
+#include <cstdint>
 #include <memory>
 #include <mutex>
-#include <utility>
+#include <stop_token>
 #include <vector>
 
 namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
+
+/// Whether somebody ends a subscription, and waits for this very run.
+enum class Ended : std::uint8_t { no, itself, around_it }; // its own; that of a run around it on this thread
+
+/// A run that a worker hands to a thread of the processor's, as the bus sees it. From its making on the caller waits.
+class HelperRun {
+public:
+    HelperRun(const HelperRun&) = delete;
+    HelperRun& operator=(const HelperRun&) = delete;
+
+    /// By the caller, once: it waits no more.
+    virtual void leave() noexcept = 0;
+    /// By the helper: the thread is in the processor from `begin` to `end`. Begun before the caller can leave a run that
+    /// goes on.
+    virtual void begin() noexcept = 0;
+    virtual void end() noexcept = 0;
+    /// As a context's host.
+    [[nodiscard]] virtual std::shared_ptr<void> stop_at(std::int64_t due_ns, std::stop_source source) = 0;
+    [[nodiscard]] virtual Ended ended() const noexcept = 0;
+
+protected:
+    HelperRun() = default;
+    ~HelperRun() = default;
+};
 
 /// The threads of one processor.
 class HelperGroup {
@@ -54,24 +79,7 @@ public:
         }
     }
 
-    /// Whether this thread is one of them, and in a processor.
-    [[nodiscard]] bool run_here() const noexcept { return running_here == this; }
-
-    /// While it lives this thread is in a processor, for that bus (null: for none).
-    class Scope {
-    public:
-        explicit Scope(const HelperThreads* bus) noexcept : outer_(std::exchange(running_here, bus)) {}
-        Scope(const Scope&) = delete;
-        Scope& operator=(const Scope&) = delete;
-        ~Scope() { running_here = outer_; }
-
-    private:
-        const HelperThreads* outer_;
-    };
-
 private:
-    [[gnu::visibility("default")]] inline static constinit thread_local const HelperThreads* running_here = nullptr;
-
     std::mutex mutex_;
     std::vector<std::weak_ptr<HelperGroup>> groups_;
 };

@@ -226,6 +226,8 @@ public:
             drainers_.wake_all();
         }
     }
+    /// Whether somebody has ended a subscription, in whatever bus, whose processor this thread is in.
+    [[nodiscard]] static bool ended_around_here() noexcept;
     /// After a run has ended: whoever waits for that looks again.
     void tell_enders() noexcept {
         registry_.fence().light(); // [returned] `current` is another
@@ -322,7 +324,6 @@ private:
     Result take_turn(Run& run, Subscriber& subscriber, bool& has_turn) noexcept;
     [[nodiscard]] static bool runs_on_this_thread(const Engine& engine, const Subscriber& subscriber,
                                                   const Seat* but) noexcept;
-    [[nodiscard]] static bool ended_around_here() noexcept;
 
     bool work_attentively(unsigned worker, Frame& frame);
     bool run_task(Seat& seat) noexcept;
@@ -332,7 +333,14 @@ private:
     void rest() noexcept;
     bool pump(std::size_t most = ~std::size_t{0});
 
-    [[nodiscard]] bool is_quiet(std::uint64_t own_events, std::uint64_t own_letters) const noexcept;
+    /// Events and dead letters.
+    struct Own {
+        std::uint64_t events = 0;
+        std::uint64_t letters = 0;
+        bool operator==(const Own&) const = default;
+    };
+    [[nodiscard]] Own own_here() const noexcept;
+    [[nodiscard]] bool is_quiet(const Own& own) const noexcept;
     [[nodiscard]] bool somebody_runs() const noexcept;
     bool end_subscription(SubscriptionId id, Seat& seat) noexcept;
     void abandon_open(Seat& seat) noexcept;
@@ -373,6 +381,7 @@ private:
 
 #include <gossip/dispatch/closing.hpp>
 #include <gossip/dispatch/dispatcher.hpp>
+#include <gossip/dispatch/helping.hpp>
 #include <gossip/dispatch/limiting.hpp>
 #include <gossip/dispatch/publishing.hpp>
 #include <gossip/dispatch/settling.hpp>

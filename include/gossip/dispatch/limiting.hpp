@@ -71,7 +71,6 @@ inline bool Engine::runs_on_this_thread(const Engine& engine, const Subscriber& 
     return false;
 }
 
-/// Whether somebody has ended a subscription, in whatever bus, whose processor this thread is in.
 inline bool Engine::ended_around_here() noexcept {
     for (const Frame* frame = innermost; frame != nullptr; frame = frame->outer) {
         const void* const current =

@@ -40,6 +40,7 @@ public:
     [[nodiscard]] inline Clock* clock() const noexcept override;
     [[nodiscard]] inline Ended ended() const noexcept override;
     [[nodiscard]] inline std::shared_ptr<HelperThreads> helpers() const noexcept override;
+    [[nodiscard]] inline std::shared_ptr<HelperRun> helper_run() override;
 
     /// The running processor is a batch: the event goes to `collector` when all processors have run.
     void collect(Collector& collector) {

@@ -29,7 +29,8 @@ struct alignas(platform::cache_line) Seat {
     std::atomic<const void*> current{nullptr}; // the Subscriber whose processor runs
     std::atomic<const void*> thread{nullptr};  // who sits here
     std::atomic<bool> taken{false};
-    const TopicEntry* latest = nullptr;                 // the name looked up last
+    std::atomic<bool> helps{false};     // it is a helper's, and whoever waits for its run sits on another
+    const TopicEntry* latest = nullptr; // the name looked up last
     std::array<std::atomic<std::uint8_t>, 4> skipped{}; // how often each lane was passed over
     std::uint8_t tasks_in_a_row = 0;
     alignas(platform::cache_line) LedgerShard ledger;

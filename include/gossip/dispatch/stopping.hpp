@@ -3,6 +3,7 @@
 
 #include <gossip/core/guard.hpp>
 #include <gossip/dispatch/engine.hpp>
+#include <gossip/dispatch/helping.hpp>
 
 #include <array>
 #include <chrono>
@@ -37,27 +38,53 @@ private:
     std::int64_t until_;
 };
 
-/// True if at some moment during the call nothing was in flight but `own_events` and `own_letters`.
+/// True if at some moment during the call nothing was in flight but `own`, which is own_here() or nothing.
 /// The ends are read first, then the open dead letters, then the beginnings: each end was counted after its beginning,
 /// and each dead letter before the end of its event, so what is equal here was equal when the dead letters were read.
-inline bool Engine::is_quiet(std::uint64_t own_events, std::uint64_t own_letters) const noexcept {
+inline bool Engine::is_quiet(const Own& own) const noexcept {
     std::uint64_t ended = 0;
     seats_.for_each([&ended](const Seat& seat) { ended += seat.ledger.ended(); });
-    if (open_letters_.load(std::memory_order_seq_cst) != own_letters) { // [letters] after the ends
+    if (open_letters_.load(std::memory_order_seq_cst) != own.letters) { // [letters] after the ends
         return false;
     }
     std::uint64_t accepted = inbox_.accepted();
     seats_.for_each([&accepted](const Seat& seat) { accepted += seat.ledger.of(Tally::accepted); });
-    return accepted - ended == own_events;
+    return accepted - ended == own.events &&
+           (own == Own{} || own == own_here()); // nobody has left a run on this thread meanwhile
 }
 
+/// What the runs that this thread is in have begun and not ended, and what those that wait for them have.
+inline Engine::Own Engine::own_here() const noexcept {
+    Own own;
+    for (const Frame* frame = innermost; frame != nullptr; frame = frame->outer) {
+        if (frame->engine == this) {
+            own.events += frame->events;
+            own.letters += frame->letters;
+        }
+    }
+    Helping::for_each_here([&](const Helping& run) {
+        if (run.engine() == this) {
+            own.events += run.events();
+            own.letters += run.letters();
+        }
+    });
+    return own;
+}
+
+/// Another thread than this one, and than those that wait for this one. A helper is not counted: while the event has not
+/// ended there is who waits for it, and from then on the run is late, and nobody's.
 inline bool Engine::somebody_runs() const noexcept {
     bool running = false;
-    const void* const me = this_thread();
+    const auto waits_for_us = [](const void* thread) {
+        bool waits = thread == this_thread();
+        Helping::for_each_here([&](const Helping& run) { waits = waits || run.caller() == thread; });
+        return waits;
+    };
     seats_.for_each([&](const Seat& seat) {
         running =
             running || (seat.current.load(std::memory_order_acquire) != nullptr && // [running] over: we see its doings
-                        seat.thread.load(std::memory_order_relaxed) != me);        // relaxed: stored before `current`
+                        !seat.helps.load(std::memory_order_relaxed) &&             // relaxed: stored before `current`
+                        !waits_for_us(seat.thread.load(std::memory_order_relaxed))); // relaxed: the same
     });
     return running;
 }
@@ -73,15 +100,9 @@ inline bool Engine::pump(std::size_t most) {
 
 inline bool Engine::drain(std::chrono::nanoseconds timeout) {
     const Patience patience(timeout);
-    std::uint64_t events = 0;
-    std::uint64_t letters = 0;
     int depth = 0;
     for (const Frame* frame = innermost; frame != nullptr; frame = frame->outer) {
-        if (frame->engine == this) {
-            ++depth;
-            events += frame->events;
-            letters += frame->letters;
-        }
+        depth += frame->engine == this ? 1 : 0;
     }
     constexpr int deepest = 64;
     WaitQueue::Waiter waiter;
@@ -90,7 +111,7 @@ inline bool Engine::drain(std::chrono::nanoseconds timeout) {
         drainers_.join(waiter);
         registry_.fence().heavy(); // [drained] whoever ends something from here on sees that we wait
         // Whoever pumps has the clock in hand: what it has made due comes first.
-        quiet = !(pumped_ && (until_due() == 0 || tasks_.size() != 0)) && is_quiet(events, letters);
+        quiet = !(pumped_ && (until_due() == 0 || tasks_.size() != 0)) && is_quiet(own_here());
         if (quiet || patience.over()) {
             break;
         }
@@ -103,7 +124,7 @@ inline bool Engine::drain(std::chrono::nanoseconds timeout) {
                 continue;
             }
             if (!has_work() && !somebody_runs()) {
-                quiet = is_quiet(events, letters);
+                quiet = is_quiet(own_here());
                 break; // what is left waits for a time, or for others
             }
         }
@@ -206,7 +227,7 @@ inline void Engine::give_up_everything(Seat& seat) noexcept {
 
 inline bool Engine::shutdown(std::optional<std::chrono::nanoseconds> timeout) {
     inbox_.close();
-    if (inside(this) || helpers_->run_here()) {
+    if (inside(this)) {
         return false; // whoever calls from outside waits for this very processor, among others
     }
     // Whoever has the least patience ends it for all.
@@ -233,7 +254,7 @@ inline bool Engine::shutdown(std::optional<std::chrono::nanoseconds> timeout) {
         for (;;) {
             drainers_.join(waiter);
             registry_.fence().heavy(); // [drained] whoever ends something from here on sees that we wait
-            if (is_quiet(0, 0) && !somebody_runs()) {
+            if (is_quiet({}) && !somebody_runs()) {
                 break;
             }
             const Patience patience(shutdown_until_.load(std::memory_order_relaxed)); // relaxed: see above

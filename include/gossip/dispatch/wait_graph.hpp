@@ -15,8 +15,9 @@ namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 /// Threads: every member from any thread; one mutex, and no user code under it. Asked only by those who would block.
 class WaitGraph {
 public:
-    /// Ending a subscription waits for all runs of its processor; a turn is free when one of them ends.
-    enum class Until : bool { all_return, one_returns };
+    /// Ending a subscription waits for all runs of its processor; a turn is free when one of them ends; what was handed
+    /// to a helper waits for that, or for any before one has it.
+    enum class Until : unsigned char { all_return, one_returns, helper_returns };
 
     /// A thread that waits; lives on its stack. Its destructor takes it off the list.
     class Waiter {
@@ -25,6 +26,9 @@ public:
         Waiter(const SeatTable& seats, const Subscriber& target, Until until,
                const std::atomic<std::size_t>* on_their_way = nullptr) noexcept
             : seats_(seats), target_(target), until_(until), on_their_way_(on_their_way) {}
+        /// For a run on a helper thread of that processor: null until there is one, anything else when it is over.
+        Waiter(const SeatTable& seats, const Subscriber& target, const std::atomic<const void*>& helper) noexcept
+            : seats_(seats), target_(target), until_(Until::helper_returns), helper_(&helper) {}
         Waiter(const Waiter&) = delete;
         Waiter& operator=(const Waiter&) = delete;
         inline ~Waiter();
@@ -34,7 +38,8 @@ public:
         const SeatTable& seats_;
         const Subscriber& target_;
         const Until until_;
-        const std::atomic<std::size_t>* const on_their_way_;
+        const std::atomic<std::size_t>* const on_their_way_ = nullptr;
+        const std::atomic<const void*>* const helper_ = nullptr;
         const void* const thread_ = this_thread();
         Waiter* next_ = nullptr;
         bool listed_ = false;
@@ -43,16 +48,17 @@ public:
 
     enum class Outlook : unsigned char { nobody_runs, worth_it, hopeless };
 
+    /// Lists a waiter that waits in any case.
+    void list(Waiter& waiter) noexcept {
+        const std::lock_guard lock(mutex_);
+        put_on(waiter);
+    }
     /// Lists the waiter and looks whether somebody runs what it waits for, and whether waiting for that can end. One
     /// that is told it is hopeless is off the list again: whoever waits for it may go on waiting. Whoever waits for a
     /// turn looks again and again, as those who have one come and go.
     [[nodiscard]] Outlook look(Waiter& waiter) noexcept {
         const std::lock_guard lock(mutex_);
-        if (!waiter.listed_) {
-            waiter.next_ = first_;
-            first_ = &waiter;
-            waiter.listed_ = true;
-        }
+        put_on(waiter);
         if (waiter.until_ == Until::one_returns && turns_on_their_way(waiter)) {
             return Outlook::worth_it;
         }
@@ -80,15 +86,32 @@ public:
     }
 
 private:
-    /// Other threads that run the waiter's target; for a turn, not those that wait for one like it.
+    void put_on(Waiter& waiter) noexcept {
+        if (!waiter.listed_) {
+            waiter.next_ = first_;
+            first_ = &waiter;
+            waiter.listed_ = true;
+        }
+    }
+    /// Other threads that run the waiter's target; for a turn, those that have one; for a helper, the helpers.
     template <class F>
     void for_each_runner(const Waiter& waiter, F&& visit) const {
+        if (waiter.until_ == Until::helper_returns) {
+            if (const void* const helper = waiter.helper_->load(std::memory_order_acquire)) { // [helper] whom it is in
+                visit(helper);
+                return;
+            }
+        }
         waiter.seats_.for_each([&](const Seat& seat) {
             if (seat.current.load(std::memory_order_acquire) == &waiter.target_) { // [running] if not, it has returned
                 const void* const thread =
-                    seat.thread.load(std::memory_order_relaxed); // relaxed: stored before `current`
-                if (thread != waiter.thread_ &&
-                    (waiter.until_ == Until::all_return || !waits_for_turn(thread, waiter.target_))) {
+                    seat.thread.load(std::memory_order_relaxed);               // relaxed: stored before `current`
+                const bool helps = seat.helps.load(std::memory_order_relaxed); // relaxed: stored before `current`
+                const bool counts =
+                    waiter.until_ == Until::all_return ||
+                    (waiter.until_ == Until::helper_returns ? helps
+                                                            : !helps && !waits_for_turn(thread, waiter.target_));
+                if (thread != waiter.thread_ && counts) {
                     visit(thread);
                 }
             }
@@ -170,7 +193,8 @@ private:
         waiter.listed_ = false;
     }
 
-    // Edges: those of gossip/dispatch/engine.hpp
+    // Edges: those of gossip/dispatch/engine.hpp, and
+    //   [helper]  the helper's store(release) happens before a search's load(acquire): which run it is in, or in none
 
     std::mutex mutex_;
     Waiter* first_ = nullptr; // under mutex_

@@ -40,7 +40,8 @@ public:
     enum class State : std::uint8_t { waiting, running, finished, abandoned };
 
     DetachedRun(Event event, Context& context, std::chrono::nanoseconds end)
-        : event_(std::move(event)),
+        : bus_(context.host() == nullptr ? nullptr : context.host()->helper_run()),
+          event_(std::move(event)),
           clock_(context.host() == nullptr ? nullptr : context.host()->clock()),
           helpers_(context.host() == nullptr ? nullptr : context.host()->helpers()),
           attempt_(context.attempt()),
@@ -49,17 +50,18 @@ public:
     /// On the helper. False if the caller had gone before the end.
     template <class Next>
     bool run(Next& next) {
-        {
-            const std::lock_guard lock(mutex_);
-            if (state_ != State::waiting) {
-                return true;
-            }
-            state_ = State::running;
+        if (!begin()) {
+            return true;
         }
-        const detail::HelperThreads::Scope here(helpers_.get());
-        Context whole(*this, attempt_);
-        Context limited(whole, end_);
-        Result result = guard([&] { return outgoing_.apply([&] { return next(limited, event_); }); });
+        Result result;
+        {
+            Context whole(*this, attempt_);
+            Context limited(whole, end_);
+            result = guard([&] { return outgoing_.apply([&] { return next(limited, event_); }); });
+        }
+        if (bus_ != nullptr) {
+            bus_->end();
+        }
         {
             const std::lock_guard lock(mutex_);
             if (state_ == State::abandoned) {
@@ -89,20 +91,57 @@ public:
         }
         return reached;
     }
+    /// On the caller, which waits no more.
+    void leave() noexcept {
+        if (bus_ != nullptr) {
+            bus_->leave();
+        }
+    }
     [[nodiscard]] const Result& result() const noexcept { return result_; } // once finished
 
     Deferral defer() override {
         GOSSIP_THROW(ProcessingError{"a run in timeout_detached() cannot be deferred: its caller may be gone"});
     }
-    [[nodiscard]] std::shared_ptr<void> stop_at(std::int64_t, std::stop_source) override {
-        return nullptr; // the caller fires stop_ at the end
+    [[nodiscard]] std::shared_ptr<void> stop_at(std::int64_t due_ns, std::stop_source source) override {
+        if (bus_ == nullptr || due_ns >= end_.count()) {
+            return nullptr; // the caller fires stop_ at the end
+        }
+        return bus_->stop_at(due_ns, std::move(source));
     }
     [[nodiscard]] std::stop_token stop_token() const override { return stop_.get_token(); }
     [[nodiscard]] bool stop_requested() const noexcept override { return stop_.stop_requested(); }
     [[nodiscard]] Clock* clock() const noexcept override { return clock_; }
     [[nodiscard]] std::shared_ptr<detail::HelperThreads> helpers() const noexcept override { return helpers_; }
+    [[nodiscard]] detail::Ended ended() const noexcept override {
+        return bus_ == nullptr ? detail::Ended::no : bus_->ended();
+    }
 
 private:
+    /// In the processor from here on, and seen there before the caller may leave. False if it has left already, or is
+    /// free to go, as the subscription has ended while the run was in line.
+    bool begin() noexcept {
+        const bool ended = bus_ != nullptr && bus_->ended() == detail::Ended::itself;
+        if (bus_ != nullptr && !ended) {
+            bus_->begin();
+        }
+        bool begun = false;
+        {
+            const std::lock_guard lock(mutex_);
+            begun = state_ == State::waiting && !ended;
+            if (state_ == State::waiting) {
+                state_ = begun ? State::running : State::finished;
+                result_ = begun || attempt_ == 1 ? Result{} : Result{errors::cancelled};
+            }
+        }
+        if (ended) {
+            done_.fire();
+        } else if (bus_ != nullptr && !begun) {
+            bus_->end();
+        }
+        return begun;
+    }
+
+    const std::shared_ptr<detail::HelperRun> bus_; // null outside of one
     const Event event_;
     const detail::OutgoingCopy outgoing_;
     Clock* const clock_;
@@ -236,6 +275,13 @@ public:
         using State = DetachedRun::State;
         const std::chrono::nanoseconds end{detail::saturated_add(context.now().count(), timeout_.count())};
         const auto run = std::make_shared<DetachedRun>(event, context, end);
+        struct Waiting {
+            DetachedRun& whose;
+            explicit Waiting(DetachedRun& run_there) noexcept : whose(run_there) {}
+            Waiting(const Waiting&) = delete;
+            Waiting& operator=(const Waiting&) = delete;
+            ~Waiting() { whose.leave(); }
+        } const waiting(*run);
         helpers_->submit(run);
         const State reached = run->await(context);
         const bool expired = end != Context::no_deadline && context.now() >= end;
@@ -314,14 +360,18 @@ private:
 ///
 /// Threads: runs for one event can overlap: a retry or redelivery may begin while a late run goes on, and the event's
 ///          key is free by then. That is the price; prefer timeout where the processor can look at its context.
-/// Cost:    two thread switches and an allocation or two for each event.
+///          To the bus the helper is inside of the processor, late or not: its publishes into a full buffer are
+///          spilled; it may end any subscription, its own included; a shutdown closes the intake and returns; a drain
+///          ignores the run's own event as long as the worker waits for it, and knows none when the run is late. A
+///          drain elsewhere, and the counters, ask for events alone: a late run is none.
+/// Cost:    two thread switches, a lock of the process and an allocation or two for each event.
 /// Stalls:  a helper that is stuck is not replaced: when all of them are, events wait for their time and fail unbegun.
-///          The end of its subscription waits for its helpers, and so does the shutdown of its bus, even past its
-///          deadline: a run that never returns keeps them waiting.
-/// Owns:    up to `helpers` threads for each processor, joined then. A shutdown that is called from a late run closes
-///          the intake and returns, as from inside any processor.
+///          The end of its subscription waits for its helpers, as for any run, and so does the shutdown of its bus,
+///          even past its deadline: a run that never returns keeps them waiting.
+/// Owns:    up to `helpers` threads for each processor, joined then.
 /// Errors:  bad arguments are ValidationErrors; no thread to be had fails the event. A run cannot be deferred. When the
 ///          bus asks processors to stop, or an outer deadline passes, the caller returns `errors::cancelled` at once.
+///          An event in line whose subscription ends counts as handled, unrun, or as failed if it has failed before.
 template <class Rep, class Period>
 [[nodiscard]] TimeoutDetached timeout_detached(std::chrono::duration<Rep, Period> timeout,
                                                const DetachedOptions& options = {}) {

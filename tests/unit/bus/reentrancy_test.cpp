@@ -32,7 +32,7 @@ inline constexpr gossip::Topic<> tick{"test.tick"};
 inline constexpr gossip::Topic<> quiet{"test.quiet"};
 inline constexpr gossip::Topic<int> hoarded{"test.hoarded"};
 
-enum class Place { processor, batch, filter, middleware, dead_letter, error_hook, drop_hook };
+enum class Place { processor, batch, filter, middleware, dead_letter, error_hook, drop_hook, helper };
 enum class Call {
     publish,
     try_publish,
@@ -85,6 +85,10 @@ public:
         switch (place) {
         case Place::processor:
             self_ = bus_.subscribe(number, [this](int) { at(Place::processor); });
+            break;
+        case Place::helper:
+            self_ =
+                bus_.subscribe(number, gossip::middleware::timeout_detached(1h)([this](int) { at(Place::helper); }));
             break;
         case Place::batch:
             self_ = bus_.subscribe(number,
@@ -307,6 +311,9 @@ TEST_CASE("every pair of calls from inside an error hook returns, with its outco
 }
 TEST_CASE("every pair of calls from inside a drop hook returns, with its outcome", "[reentrancy]") {
     play_all(Place::drop_hook, "a drop hook", GENERATE(0U, 1U, 2U));
+}
+TEST_CASE("every pair of calls from a helper thread returns, with its outcome", "[reentrancy]") {
+    play_all(Place::helper, "a helper's run", GENERATE(0U, 1U, 2U));
 }
 TEST_CASE("every pair of calls from inside a filter returns, with its outcome", "[reentrancy]") {
     play_all(Place::filter, "a filter", GENERATE(0U, 1U, 2U));

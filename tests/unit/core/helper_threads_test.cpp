@@ -3,7 +3,6 @@
 #include "support/catch.hpp"
 
 #include <memory>
-#include <thread>
 
 namespace helper_threads_test {
 
@@ -32,26 +31,6 @@ TEST_CASE("all groups that are still there are joined, once", "[helper_threads]"
 
     CHECK(first->joined == 1);
     CHECK(second->joined == 1);
-}
-
-TEST_CASE("a thread in a helper's run is known to that bus alone, and other threads are not", "[helper_threads]") {
-    HelperThreads bus;
-    HelperThreads other;
-    CHECK_FALSE(bus.run_here());
-    {
-        const HelperThreads::Scope scope(&bus);
-        CHECK(bus.run_here());
-        CHECK_FALSE(other.run_here());
-        bool elsewhere = true;
-        std::jthread([&] { elsewhere = bus.run_here(); }).join();
-        CHECK_FALSE(elsewhere);
-        {
-            const HelperThreads::Scope none(nullptr);
-            CHECK_FALSE(bus.run_here());
-        }
-        CHECK(bus.run_here());
-    }
-    CHECK_FALSE(bus.run_here());
 }
 
 } // namespace helper_threads_test

@@ -1,8 +1,11 @@
 #include <gossip/bus/event_bus.hpp>
 #include <gossip/middleware/chain.hpp>
 #include <gossip/middleware/correlation.hpp>
+#include <gossip/middleware/make.hpp>
 #include <gossip/middleware/retry.hpp>
+#include <gossip/middleware/timeout.hpp>
 #include <gossip/middleware/timeout_detached.hpp>
+#include <gossip/testing.hpp>
 
 #include "support/catch.hpp"
 #include "support/eventually.hpp"
@@ -34,6 +37,9 @@ using support::Rig;
 using support::Script;
 
 inline namespace parts {
+
+inline constexpr gossip::Topic<int> other{"test.other"};
+inline constexpr gossip::Topic<> tick{"test.tick"};
 
 /// Closed until it is opened.
 class Gate {
@@ -322,6 +328,148 @@ TEST_CASE("shutdown waits for a late run that has ended its own subscription", "
     CHECK(bus.shutdown().complete);
 
     CHECK(finished);
+}
+
+TEST_CASE("a run on a helper publishes into a full buffer without waiting for the worker that waits for it",
+          "[timeout_detached]") {
+    const gossip_test::Bounded bound("publishing on a helper");
+    gossip::EventBus bus{gossip::Config{.workers = 1, .buffer_size = 2}};
+    std::atomic<int> runs{0};
+    auto o = bus.subscribe(other, [&](const int&) { ++runs; });
+    auto s = bus.subscribe(number, middleware::timeout_detached(1h)([&](const int&) {
+                               for (int i = 0; i < 10; ++i) {
+                                   static_cast<void>(bus.publish(other, i));
+                               }
+                           }));
+    bus.publish(number, 1);
+
+    CHECK(bus.drain(20s));
+
+    CHECK(runs == 10);
+    CHECK(bus.stats().spilled == 8);
+}
+
+TEST_CASE("the only worker ends a subscription whose late run publishes into a full buffer", "[timeout_detached]") {
+    const gossip_test::Bounded bound("ending a late run that publishes");
+    Gate gate;
+    gossip::EventBus bus{gossip::Config{.workers = 1, .buffer_size = 2}};
+    auto o = bus.subscribe(other, [](const int&) {});
+    gossip::Subscription s = bus.subscribe(number, middleware::timeout_detached(1ms, {.helpers = 1})([&](const int&) {
+                                               gate.pass();
+                                               for (int i = 0; i < 20; ++i) {
+                                                   static_cast<void>(bus.publish(other, i));
+                                               }
+                                           }));
+    publish_until_late(bus, gate);
+    const std::uint64_t before = bus.stats().accepted;
+    auto ender = bus.subscribe(tick, [&] {
+        gate.open();
+        s.unsubscribe();
+    });
+    bus.publish(tick);
+
+    CHECK(bus.drain(20s));
+
+    CHECK(bus.stats().accepted == before + 21);
+}
+
+TEST_CASE("a late run and the processor that ends its subscription end each other", "[timeout_detached]") {
+    const gossip_test::Bounded bound("a late run in a cycle");
+    for (int round = 0; round < 20; ++round) {
+        Gate gate;
+        std::atomic<bool> both{false};
+        gossip::EventBus bus{gossip::Config{.workers = 1}};
+        gossip::Subscription t;
+        gossip::Subscription s =
+            bus.subscribe(number, middleware::timeout_detached(1ms, {.helpers = 1})([&](const int&) {
+                              gate.pass();
+                              t.unsubscribe();
+                          }));
+        publish_until_late(bus, gate);
+        t = bus.subscribe(tick, [&] {
+            gate.open();
+            s.unsubscribe();
+            both = true;
+        });
+        bus.publish(tick);
+
+        CHECK(bus.drain(20s));
+
+        CHECK(both);
+        CHECK_FALSE(s.active());
+        CHECK_FALSE(t.active());
+    }
+}
+
+TEST_CASE("a run on the only helper ends its subscription while another is in line for it: that one is not run",
+          "[timeout_detached]") {
+    const gossip_test::Bounded bound("ending a subscription with a run in line");
+    gossip::EventBus bus{gossip::Config{.workers = 2}};
+    std::atomic<int> entered{0};
+    std::atomic<int> runs{0};
+    gossip::Subscription s;
+    const auto counted = middleware::make([&](auto& next, Context& context, const Event& event) -> Result {
+        ++entered;
+        return next(context, event);
+    });
+    s = bus.subscribe(number, middleware::chain(counted, middleware::timeout_detached(1h, {.helpers = 1}))([&](int) {
+                          ++runs;
+                          static_cast<void>(gossip_test::eventually([&] { return entered == 2; }));
+                          s.unsubscribe();
+                      }));
+    bus.publish(number, 1);
+    bus.publish(number, 2);
+
+    CHECK(bus.drain(20s));
+
+    CHECK(runs == 1);
+    CHECK(bus.stats().handled == 2);
+}
+
+TEST_CASE("a drain on a helper ignores the run's event, and notices that it has ended", "[timeout_detached]") {
+    const gossip_test::Bounded bound("a drain on a helper");
+    gossip::testing::ManualClock clock;
+    gossip::EventBus bus{gossip::Config{.workers = 2, .clock = &clock}};
+    Gate gate;
+    std::atomic<bool> draining{false};
+    std::atomic<bool> open{false};
+    std::atomic<int> drained{-1};
+    auto o = bus.subscribe(other, [&](const int&) { gate.pass(); });
+    auto s = bus.subscribe(number, middleware::timeout_detached(1s)([&](const int&) {
+                               static_cast<void>(bus.publish(other, 1));
+                               gate.await_visit();
+                               const bool too_early = bus.drain(1ns); // the other one is still in flight
+                               draining = true;
+                               const bool quiet = bus.drain(20s);
+                               drained = !too_early && quiet && open ? 1 : 0;
+                           }));
+    bus.publish(number, 1);
+    REQUIRE(gossip_test::eventually([&] { return draining.load(); }));
+    clock.advance(1s);
+    REQUIRE(gossip_test::eventually([&] { return bus.stats().failed == 1; }));
+    CHECK(drained == -1);
+    open = true;
+    gate.open();
+
+    CHECK(gossip_test::eventually([&] { return drained != -1; }));
+
+    CHECK(drained == 1);
+}
+
+TEST_CASE("a timeout inside fires its token at its own time", "[timeout_detached]") {
+    const gossip_test::Bounded bound("a token on a helper");
+    gossip::EventBus bus{gossip::Config{.workers = 2}};
+    std::atomic<bool> fired{false};
+    auto s = bus.subscribe(
+        number, middleware::chain(middleware::timeout_detached(1h), middleware::timeout(1ms))([&](Context& context) {
+            const std::stop_token token = context.stop_token();
+            fired = gossip_test::eventually([&] { return token.stop_requested(); });
+        }));
+    bus.publish(number, 1);
+
+    CHECK(bus.drain(20s));
+
+    CHECK(fired);
 }
 
 TEST_CASE("bad arguments of timeout_detached are refused", "[timeout_detached]") {

@@ -1,0 +1,135 @@
+// Processors that run on threads of their own: there the bus knows them as it does on a worker.
+#pragma once
+
+#include <gossip/core/context.hpp>
+#include <gossip/core/helper_threads.hpp>
+#include <gossip/dispatch/seat.hpp>
+#include <gossip/dispatch/subscriber.hpp>
+#include <gossip/dispatch/wait_graph.hpp>
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <utility>
+
+namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
+
+class Engine;
+
+// Edges: those of gossip/dispatch/engine.hpp and gossip/dispatch/wait_graph.hpp, and
+//   [lent]  leave's store(release), before the event of the caller ends  happens before  waited_for's load(acquire) of
+//           whoever has seen that end
+
+/// A run on a helper thread: that is in the processor meanwhile, and the caller waits for it. What the caller has begun
+/// is the helper's as well, as long as the caller waits.
+///
+/// Threads: made and left by the caller, begun and ended by the helper.
+/// Owns:    a share in the subscription, so that its processor is there for a late run.
+class Helping final : public HelperRun, public std::enable_shared_from_this<Helping> {
+public:
+    // Below, where the engine is known.
+    inline Helping(Engine& engine, Subscriber& subscriber);
+    inline void leave() noexcept override;
+    inline void begin() noexcept override;
+    inline void end() noexcept override;
+    [[nodiscard]] inline std::shared_ptr<void> stop_at(std::int64_t due_ns, std::stop_source source) override;
+    [[nodiscard]] inline Ended ended() const noexcept override;
+
+    /// Calls `visit` for each run, in whatever thread, that waits for the one on this thread; innermost first.
+    template <class F>
+    static void for_each_here(F&& visit) {
+        for (const Helping* run = here; run != nullptr && run->waited_for(); run = run->outer_.get()) {
+            visit(*run);
+        }
+    }
+    [[nodiscard]] const Engine* engine() const noexcept { return engine_.get(); }
+    [[nodiscard]] const void* caller() const noexcept { return caller_; }
+    [[nodiscard]] std::uint64_t events() const noexcept { return events_; }
+    [[nodiscard]] std::uint64_t letters() const noexcept { return letters_; }
+
+private:
+    [[nodiscard]] bool waited_for() const noexcept {
+        return waited_for_.load(std::memory_order_acquire); // [lent] if not, its event may have ended
+    }
+
+    // The innermost of those that this thread is in.
+    [[gnu::visibility("default")]] inline static constinit thread_local Helping* here = nullptr;
+
+    const std::shared_ptr<Engine> engine_;
+    const Ref<Subscriber> subscriber_;
+    const std::shared_ptr<Helping> outer_; // that the caller is in
+    const void* const caller_ = this_thread();
+    std::uint64_t events_ = 0; // that the caller has begun and not ended
+    std::uint64_t letters_ = 0;
+    std::atomic<bool> waited_for_{true};
+    std::atomic<const void*> helper_{nullptr}; // the thread; null: not begun; this: ended
+    std::optional<WaitGraph::Waiter> waiter_;  // the caller's
+    Frame frame_{};                            // these two the helper's
+    Helping* outer_here_ = nullptr;
+};
+
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::detail
+
+#include <gossip/dispatch/engine.hpp> // it looks through runs by the class above
+#include <gossip/dispatch/run.hpp>
+
+namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
+
+inline Helping::Helping(Engine& engine, Subscriber& subscriber)
+    : engine_(engine.shared_from_this()),
+      subscriber_(Ref<Subscriber>::share(&subscriber)),
+      outer_(here == nullptr ? nullptr : here->shared_from_this()) {
+    for (const Frame* frame = innermost; frame != nullptr; frame = frame->outer) {
+        if (frame->engine == &engine) {
+            events_ += frame->events;
+            letters_ += frame->letters;
+        }
+    }
+    waiter_.emplace(engine.seats(), subscriber, helper_);
+    wait_graph.list(*waiter_);
+    engine.tell_enders(); // one of them may be who is to help us
+}
+
+inline void Helping::leave() noexcept {
+    waiter_.reset();
+    waited_for_.store(false, std::memory_order_release); // [lent] before the event's end
+}
+
+inline void Helping::begin() noexcept {
+    Seat& seat = engine_->seats().sit_down();
+    frame_.engine = engine_.get();
+    frame_.seat = &seat;
+    frame_.outer = std::exchange(innermost, &frame_);
+    outer_here_ = std::exchange(here, this);
+    seat.helps.store(true, std::memory_order_relaxed);                // relaxed: a run shows it with `current`
+    helper_.store(this_thread(), std::memory_order_release);          // [helper] what it is about to wait for
+    seat.current.store(subscriber_.get(), std::memory_order_release); // [running] shown before the caller leaves
+}
+inline void Helping::end() noexcept {
+    Seat& seat = *frame_.seat;
+    helper_.store(this, std::memory_order_release);         // [helper] it waits for nothing any more
+    seat.current.store(nullptr, std::memory_order_release); // [running] it has returned
+    seat.helps.store(false, std::memory_order_relaxed);     // relaxed: of this thread, until it stands up
+    here = outer_here_;
+    innermost = frame_.outer;
+    engine_->tell_enders();
+    SeatTable::stand_up(seat);
+}
+
+inline std::shared_ptr<void> Helping::stop_at(std::int64_t due_ns, std::stop_source source) {
+    return engine_->stop_at(due_ns, std::move(source));
+}
+inline Ended Helping::ended() const noexcept {
+    if (!subscriber_->active.load(std::memory_order_acquire)) { // [running] somebody ends it
+        return Ended::itself;
+    }
+    return Engine::ended_around_here() ? Ended::around_it : Ended::no;
+}
+
+inline std::shared_ptr<HelperRun> Run::helper_run() {
+    return subscriber_ == nullptr ? nullptr : std::make_shared<Helping>(engine_, *subscriber_);
+}
+
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::detail
