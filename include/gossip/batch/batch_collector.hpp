@@ -9,6 +9,7 @@
 #include <gossip/concurrency/wait_queue.hpp>
 #include <gossip/core/event.hpp>
 #include <gossip/core/guard.hpp>
+#include <gossip/core/outgoing.hpp>
 #include <gossip/dispatch/collector.hpp>
 #include <gossip/dispatch/engine.hpp>
 
@@ -337,6 +338,7 @@ private:
     /// Runs what there is to run, as long as there is something. Once it is closed that is for whoever finishes it, and
     /// for those who are at it.
     void run_next(Seat& seat, bool finishing = false) noexcept {
+        const NoOutgoingScope other_events;
         const void* const before = seat.current.load(std::memory_order_relaxed); // relaxed: this thread's own seat
         seat.current.store(&subscriber(), std::memory_order_release); // [running] shown before it takes anything
         engine().tell_enders();

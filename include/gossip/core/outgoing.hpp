@@ -9,7 +9,12 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
+
+namespace gossip::GOSSIP_VERSION_NAMESPACE::middleware {
+struct Span; // gossip/middleware/tracing.hpp
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::middleware
 
 namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 
@@ -29,6 +34,9 @@ struct OutgoingMetadata {
 /// The innermost layer of this thread; null for most.
 [[gnu::visibility("default")]] inline constinit thread_local const OutgoingMetadata* outgoing_metadata = nullptr;
 
+/// The span of the processor that this thread is running; null for most.
+[[gnu::visibility("default")]] inline constinit thread_local const middleware::Span* innermost_span = nullptr;
+
 /// While it lives, what this thread publishes inherits these entries.
 /// Owns: nothing; source and names outlive it. Scopes of a thread end in the reverse order of their begin.
 class OutgoingScope {
@@ -45,17 +53,22 @@ private:
     OutgoingMetadata layer_;
 };
 
-/// While it lives, what this thread publishes inherits nothing. For whoever runs another event's processors on a thread
+/// While it lives, what this thread publishes inherits nothing, and there is no span. For whoever runs another event's processors on a thread
 /// that may be inside of one already.
 class NoOutgoingScope {
 public:
-    NoOutgoingScope() noexcept : kept_(outgoing_metadata) { outgoing_metadata = nullptr; }
+    NoOutgoingScope() noexcept
+        : kept_(std::exchange(outgoing_metadata, nullptr)), span_(std::exchange(innermost_span, nullptr)) {}
     NoOutgoingScope(const NoOutgoingScope&) = delete;
     NoOutgoingScope& operator=(const NoOutgoingScope&) = delete;
-    ~NoOutgoingScope() { outgoing_metadata = kept_; }
+    ~NoOutgoingScope() {
+        outgoing_metadata = kept_;
+        innermost_span = span_;
+    }
 
 private:
     const OutgoingMetadata* kept_;
+    const middleware::Span* span_;
 };
 
 /// Inner layers win over outer ones; the event's own entries win over those that do not replace.

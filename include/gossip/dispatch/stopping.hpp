@@ -2,6 +2,7 @@
 #pragma once
 
 #include <gossip/core/guard.hpp>
+#include <gossip/core/outgoing.hpp>
 #include <gossip/dispatch/engine.hpp>
 #include <gossip/dispatch/helping.hpp>
 
@@ -244,6 +245,7 @@ inline bool Engine::shutdown(std::optional<std::chrono::nanoseconds> timeout) {
     Seat& seat = seats_.sit_down();
     {
         FrameScope scope(this, seat);
+        const NoOutgoingScope other_events;
         shutting_down_.store(this_thread(), std::memory_order_relaxed); // relaxed: only this thread finds itself
         give_up_timers(seat, // publishes to come, each of which counts itself
                        [](const std::unique_ptr<Task>& task) { return task->waits() == Task::Waiting::publish; });

@@ -3,6 +3,7 @@
 
 #include <gossip/core/errors.hpp>
 #include <gossip/core/guard.hpp>
+#include <gossip/core/outgoing.hpp>
 #include <gossip/dispatch/engine.hpp>
 #include <gossip/dispatch/wait_graph.hpp>
 
@@ -62,6 +63,7 @@ inline bool Engine::end_subscription(SubscriptionId id, Seat& seat) noexcept {
 
     {
         FrameScope scope(this, seat);
+        const NoOutgoingScope other_events;
         // What its batches have collected is run here, what waits to be delivered again is over.
         CollectorList::for_each_of(*gone, [&](Collector& collector) { collector.finish(seat); });
         give_up_timers(seat, [&](const std::unique_ptr<Task>& waiting) { return waiting->belongs_to(*gone); });

@@ -258,6 +258,7 @@ inline std::size_t Engine::poll(std::size_t most) {
     std::size_t done = 0;
     {
         FrameScope scope(this, seat);
+        const NoOutgoingScope other_events;
         const auto may_go_on = [&] {
             seat.current.store(&seat,
                                std::memory_order_release); // [running] shutdown waits for what is taken from here on

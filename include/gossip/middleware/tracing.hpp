@@ -26,10 +26,8 @@ struct Span {
     std::chrono::nanoseconds start; // on the bus's steady clock
 };
 
-[[gnu::visibility("default")]] inline constinit thread_local const Span* innermost_span = nullptr;
-
 /// The span of the processor that this thread is running; null outside of tracing().
-[[nodiscard]] inline const Span* current_span() noexcept { return innermost_span; }
+[[nodiscard]] inline const Span* current_span() noexcept { return detail::innermost_span; }
 
 template <class Tracer>
 concept starts_spans = requires(Tracer& tracer, const Span& span) {
@@ -99,10 +97,10 @@ private:
     }
 
     struct Current {
-        explicit Current(const Span& span) noexcept : outer(innermost_span) { innermost_span = &span; }
+        explicit Current(const Span& span) noexcept : outer(std::exchange(detail::innermost_span, &span)) {}
         Current(const Current&) = delete;
         Current& operator=(const Current&) = delete;
-        ~Current() { innermost_span = outer; }
+        ~Current() { detail::innermost_span = outer; }
         const Span* outer;
     };
 

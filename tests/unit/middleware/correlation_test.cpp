@@ -1,3 +1,5 @@
+#include <gossip/batch/batch.hpp>
+#include <gossip/bus/event_bus.hpp>
 #include <gossip/middleware/correlation.hpp>
 
 #include "support/catch.hpp"
@@ -5,7 +7,10 @@
 
 #include <gossip/core/outgoing.hpp>
 
+#include <chrono>
+#include <span>
 #include <string>
+#include <vector>
 
 namespace correlation_test {
 
@@ -20,6 +25,9 @@ using support::Rig;
 using support::Script;
 
 inline namespace parts {
+
+inline constexpr gossip::Topic<int> other{"test.other"};
+inline constexpr gossip::Topic<int> told{"test.told"};
 
 Event published(const Event& event = Event{number, 0}) {
     Event copy = event;
@@ -74,6 +82,58 @@ TEST_CASE("nothing is inherited after a processor that has thrown", "[correlatio
     CHECK_FALSE(rig.run(bound, Event{number, 1}.with_metadata("request", "r-1")));
 
     CHECK(gossip::detail::outgoing_metadata == nullptr);
+}
+
+TEST_CASE("what other events publish that are run inside of a processor inherits nothing", "[correlation]") {
+    gossip::EventBus bus{gossip::Config{.workers = 0}};
+    const bool ends = GENERATE(false, true); // a batch's subscription; or polls
+    std::vector<std::string> requests;
+    auto listener = bus.subscribe(told, [&](const Event& event) {
+        requests.push_back(event.metadata().get<std::string>("request").value_or("none"));
+    });
+    gossip::Subscription another;
+    if (ends) {
+        another = bus.subscribe(
+            other, gossip::batch<int>({.size = 10, .period = 1h}, [&](std::span<const int>) { bus.publish(told, 1); }));
+        bus.publish(other, 1);
+        bus.poll();
+    } else {
+        another = bus.subscribe(other, [&](const int&) { bus.publish(told, 1); });
+    }
+    auto correlated = bus.subscribe(number, middleware::correlation("request")([&](const int&) {
+                                        if (ends) {
+                                            another.unsubscribe();
+                                        } else {
+                                            bus.poll();
+                                        }
+                                        bus.publish(told, 2);
+                                    }));
+    bus.publish(Event{number, 1}.with_metadata("request", "r-1"));
+    if (!ends) {
+        bus.publish(other, 1);
+    }
+
+    CHECK(bus.drain(20s));
+
+    CHECK(requests == std::vector<std::string>{"none", "r-1"});
+}
+
+TEST_CASE("a batch that a nested run fills up inherits nothing", "[correlation]") {
+    gossip::EventBus bus{gossip::Config{.workers = 0}};
+    std::vector<std::string> requests;
+    auto listener = bus.subscribe(told, [&](const Event& event) {
+        requests.push_back(event.metadata().get<std::string>("request").value_or("none"));
+    });
+    auto collects = bus.subscribe(
+        other, gossip::batch<int>({.size = 2, .period = 1h}, [&](std::span<const int>) { bus.publish(told, 1); }));
+    auto correlated = bus.subscribe(
+        number, middleware::correlation("request")([&](const int&) { CHECK(bus.publish_sync(other, 2).ok()); }));
+    bus.publish(other, 1);
+    bus.publish(Event{number, 1}.with_metadata("request", "r-1"));
+
+    CHECK(bus.drain(20s));
+
+    CHECK(requests == std::vector<std::string>{"none"});
 }
 
 } // namespace correlation_test

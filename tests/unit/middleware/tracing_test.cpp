@@ -1,3 +1,4 @@
+#include <gossip/bus/event_bus.hpp>
 #include <gossip/middleware/tracing.hpp>
 
 #include "support/catch.hpp"
@@ -24,6 +25,9 @@ using middleware::Span;
 using middleware::TraceContext;
 
 inline namespace parts {
+
+inline constexpr gossip::Topic<int> other{"test.other"};
+inline constexpr gossip::Topic<int> told{"test.told"};
 
 const std::string parent_header = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
@@ -123,6 +127,30 @@ TEST_CASE("a tracer that throws changes no result and is counted", "[tracing]") 
     CHECK(rig.run(bound));
 
     CHECK(traced.lost() == 1);
+}
+
+TEST_CASE("another event that is run inside of a span is not in that span, nor what it publishes", "[tracing]") {
+    gossip::EventBus bus{gossip::Config{.workers = 0}};
+    bool spans = true;
+    bool traced = true;
+    bool back = false;
+    auto listener = bus.subscribe(told, [&](const Event& event) { traced = event.metadata().contains("traceparent"); });
+    auto another = bus.subscribe(other, [&](const int&) {
+        spans = middleware::current_span() != nullptr;
+        bus.publish(told, 1);
+    });
+    auto outer = bus.subscribe(number, middleware::tracing("outer")([&](const int&) {
+                                   bus.poll();
+                                   back = middleware::current_span() != nullptr;
+                               }));
+    bus.publish(number, 1);
+    bus.publish(other, 1);
+
+    CHECK(bus.drain(20s));
+
+    CHECK_FALSE(spans);
+    CHECK_FALSE(traced);
+    CHECK(back);
 }
 
 } // namespace tracing_test
