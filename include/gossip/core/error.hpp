@@ -171,7 +171,9 @@ inline Error Error::with_cause(const Error& cause) const noexcept {
                                                                    .texts = old.texts,
                                                                    .nanoseconds = old.nanoseconds,
                                                                    .cause = detail::block_of(last),
-                                                                   .original = old.immortal ? &old : old.original,
+                                                                   .original = old.original != nullptr ? old.original
+                                                                               : old.immortal          ? &old
+                                                                                                       : nullptr,
                                                                    .exception = detail::exception_of(old)});
     return copy != nullptr ? Error{detail::ErrorRef::adopt(copy)} : *this;
 }

@@ -193,6 +193,15 @@ TEST_CASE("an error keeps its fields when a cause is added", "[error]") {
     CHECK(gossip::as<TimeoutError>(extended)->timeout() == 1s);
 }
 
+TEST_CASE("an error for which there was no memory still says so with a cause", "[error]") {
+    for (const gossip::detail::ErrorBlock& block : gossip::detail::out_of_memory_blocks) {
+        const Error error{gossip::detail::ErrorRef::share(&block)};
+
+        CHECK(gossip::is(error.with_cause(TimeoutError{1s}), gossip::errors::out_of_memory));
+        CHECK(gossip::is(error.with_cause(TimeoutError{1s}), error));
+    }
+}
+
 TEST_CASE("is compares by identity, not by text", "[error]") {
     const RetryableError one{"busy"};
     const RetryableError twin{"busy"};
