@@ -1,7 +1,7 @@
 #include <gossip/batch/batch.hpp>
-#include <gossip/middleware/timeout.hpp>
+#include <gossip/middleware/fail_every.hpp>
 
 #include <span>
 
-auto bound = gossip::bind_processor<int>(gossip::middleware::timeout(std::chrono::seconds{1})(
-    gossip::batch<int>({.size = 10}, [](std::span<const int>) {})));
+auto bound = gossip::bind_processor<int>(
+    gossip::middleware::fail_every(10)(gossip::batch<int>({.size = 10}, [](std::span<const int>) {})));

@@ -141,6 +141,12 @@ consteval bool batch_can_be_made() {
 /// batch can be called again as a whole (`attempts`) unless the error is fatal or one of validation, and then in halves
 /// and halves of these (`split`), each once: `attempts + 2 * (size - 1)` calls at most. Of what a BatchResult fails
 /// only that is called again, `attempts` times in all.
+/// With `split` a fatal error or one of validation is tried again in this one place, in halves: one event may have
+/// failed all the others.
+///
+/// Middleware around a batch sees each event being collected, and not the runs: metrics() counts what was collected,
+/// each a success that took no time, and rate_limit() takes a token for each event. What would mean something else
+/// than it says there does not compile.
 ///
 /// Threads: one run at a time, `concurrency` at most. By key: one run of a key at a time.
 /// Order:   a run has the events in the order of their collecting; one run at a time keeps it from run to run, and by

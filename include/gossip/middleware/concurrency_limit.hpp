@@ -113,6 +113,15 @@ class ConcurrencyLimit {
 public:
     explicit ConcurrencyLimit(std::shared_ptr<Permits> permits) : permits_(std::move(permits)) {}
 
+    template <class T, class Next>
+    auto around(Next next) const {
+        static_assert(
+            !detail::collects<Next>,
+            "gossip: concurrency_limit() around a batch would limit the collecting of events, and not the batch's "
+            "runs; say it with the `concurrency` of the batch instead");
+        return detail::Bound<ConcurrencyLimit, Next>(*this, std::move(next));
+    }
+
     template <class Next>
     Result operator()(Next& next, Context& context, const Event& event) const {
         if (!permits_->acquire(context)) {

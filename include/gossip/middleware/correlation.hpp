@@ -17,6 +17,15 @@ public:
     explicit Correlation(std::vector<std::string> names)
         : names_(std::make_shared<const std::vector<std::string>>(std::move(names))) {}
 
+    template <class T, class Next>
+    auto around(Next next) const {
+        static_assert(
+            !detail::collects<Next>,
+            "gossip: correlation() around a batch has no hold on its runs, which have many events each; let the "
+            "batch's callable give the metadata to what it publishes instead");
+        return detail::Bound<Correlation, Next>(*this, std::move(next));
+    }
+
     template <class Next>
     Result operator()(Next& next, Context& context, const Event& event) const {
         const detail::OutgoingScope scope(event.metadata(), *names_, false);

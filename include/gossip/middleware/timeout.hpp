@@ -4,6 +4,7 @@
 #include <gossip/middleware/middleware.hpp>
 
 #include <chrono>
+#include <utility>
 
 namespace gossip::GOSSIP_VERSION_NAMESPACE::middleware {
 
@@ -12,6 +13,15 @@ class Timeout {
 public:
     explicit Timeout(std::chrono::nanoseconds timeout) : timeout_(timeout) {
         detail::require(timeout.count() > 0, "timeout", timeout, "must be positive");
+    }
+
+    template <class T, class Next>
+    auto around(Next next) const {
+        static_assert(
+            !detail::collects<Next>,
+            "gossip: timeout() around a batch would limit the collecting of each event, and not the batch's runs; "
+            "let the batch's callable look at the clock instead");
+        return detail::Bound<Timeout, Next>(*this, std::move(next));
     }
 
     template <class Next>

@@ -55,6 +55,15 @@ public:
     Tracing(std::string name, Tracer tracer, Count lost)
         : name_(std::move(name)), tracer_(std::move(tracer)), lost_(std::move(lost)) {}
 
+    template <class T, class Next>
+    auto around(Next next) const {
+        static_assert(
+            !detail::collects<Next>,
+            "gossip: tracing() around a batch would make a span of the collecting of each event, and not of the "
+            "batch's runs; let the batch's callable begin a span of its own instead");
+        return detail::Bound<Tracing, Next>(*this, std::move(next));
+    }
+
     template <class Next>
     Result operator()(Next& next, Context& context, const Event& event) {
         const MetadataValue* const header = event.metadata().find("traceparent");
