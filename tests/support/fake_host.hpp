@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -92,6 +93,7 @@ public:
         ++deferred;
         return gossip::Deferral(static_cast<gossip::detail::OpenEnd&>(*this), nullptr);
     }
+    [[nodiscard]] std::size_t put_off() const noexcept override { return static_cast<std::size_t>(deferred.load()); }
     std::shared_ptr<void> stop_at(std::int64_t due_ns, std::stop_source source) override {
         auto timer = std::make_shared<Timer>(Timer{due_ns, std::move(source)});
         const std::lock_guard lock(mutex_);

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -35,6 +36,8 @@ public:
     [[nodiscard]] virtual Clock* clock() const noexcept = 0; // null: the operating system's
     /// How long, in real time, until a shutdown with a deadline asks this run to stop; far_future if none does.
     [[nodiscard]] virtual std::int64_t patience_ns() const noexcept { return far_future; }
+    /// How often processors of this run have put its end off so far: deferred it, or collected its event.
+    [[nodiscard]] virtual std::size_t put_off() const noexcept { return 0; }
     [[nodiscard]] virtual Ended ended() const noexcept { return Ended::no; }
     /// The event's run on a bus that may be collected by a batch; null for every other host.
     [[nodiscard]] virtual Run* bus_run() noexcept { return nullptr; }
@@ -133,7 +136,8 @@ public:
 
     /// For the library.
     [[nodiscard]] detail::ContextHost* host() const noexcept { return host_; }
-    /// For the library.
+    /// For the library, as the next.
+    [[nodiscard]] std::size_t put_off() const noexcept { return host_ == nullptr ? 0 : host_->put_off(); }
     [[nodiscard]] detail::Ended ended() const noexcept { return host_ == nullptr ? detail::Ended::no : host_->ended(); }
     /// For the library: waits for a notification, at most `left_ns` of the clock and `most_ns` in real time, and not
     /// beyond the patience of a shutdown, which may be waiting on this very thread.

@@ -8,6 +8,7 @@
 #include <gossip/dispatch/collector.hpp>
 #include <gossip/dispatch/settlement.hpp>
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <stop_token>
@@ -29,6 +30,7 @@ public:
         const bool again = parts_ != nullptr && parts_->subscriber.get() == subscriber_;
         Settlement::Part& part = again ? *parts_ : open_part(*subscriber_);
         part.defer();
+        ++deferrals_;
         return Deferral(*settlement_, &part);
     }
     [[nodiscard]] Run* bus_run() noexcept override { return subscriber_ == nullptr ? nullptr : this; }
@@ -38,6 +40,10 @@ public:
     [[nodiscard]] inline bool stop_requested() const noexcept override;
     [[nodiscard]] inline std::int64_t patience_ns() const noexcept override;
     [[nodiscard]] inline Clock* clock() const noexcept override;
+    [[nodiscard]] std::size_t put_off() const noexcept override {
+        const std::size_t besides = open_ends_ == nullptr ? 0 : open_ends_->collecting.size();
+        return deferrals_ + besides + (collecting_.collector == nullptr ? 0 : 1);
+    }
     [[nodiscard]] inline Ended ended() const noexcept override;
     [[nodiscard]] inline std::shared_ptr<HelperThreads> helpers() const noexcept override;
     [[nodiscard]] inline std::shared_ptr<HelperRun> helper_run() override;
@@ -129,6 +135,7 @@ private:
     Event& event_;
     const Kind kind_;
     int attempt_;
+    std::uint32_t deferrals_ = 0;
     Subscriber* subscriber_ = nullptr;
     Settlement* settlement_ = nullptr;
     Collecting collecting_{};

@@ -113,6 +113,9 @@ public:
 
     template <class T, class Next>
     auto around(Next next) const {
+        static_assert(!detail::collects<Next>,
+                      "gossip: deduplicate() around a batch would remember an event whose run is still to come and may "
+                      "fail; let the batch's callable look for duplicates instead");
         Deduplicate mine = *this;
         mine.seen_ = std::make_shared<SeenKeys<Key>>(options_);
         return detail::Bound<Deduplicate, Next>(std::move(mine), std::move(next));
@@ -121,9 +124,10 @@ public:
     template <class Next>
     Result operator()(Next& next, Context& context, const Event& event) const {
         const Key key(key_of_(event));
+        const std::size_t before = context.put_off();
         if (context.attempt() > 1) { // a redelivery is no duplicate, but later ones are duplicates of it
             Result result = next(context, event);
-            if (result) {
+            if (result && context.put_off() == before) {
                 detail::succeeds([&] { static_cast<void>(seen_->remember(key, context.now().count())); });
             }
             return result;
@@ -134,7 +138,7 @@ public:
             return {};
         }
         Result result = next(context, event);
-        if (!result) {
+        if (!result || context.put_off() != before) {
             seen_->forget(key, number);
         }
         return result;
@@ -173,8 +177,10 @@ private:
 /// Cost:    a lock, a hash and two allocations for each new key; memory for `count` keys.
 /// Errors:  bad options are ValidationErrors. A key whose run fails is forgotten, so that it can be tried again;
 ///          redeliveries always run, and are remembered when they succeed. A duplicate that arrives while the first is
-///          running succeeds at once: should the first then fail, only the first is tried again. Remembered in memory
-///          alone: another process, or this one restarted, knows nothing of it.
+///          running succeeds at once: should the first then fail, only the first is tried again. A run that defers is
+///          forgotten when it returns, as it may fail yet: what comes after that is run again. So is, where this
+///          stands around all processors of a bus, the collecting of a batch. Remembered in memory alone: another
+///          process, or this one restarted, knows nothing of it.
 template <class KeyOf>
 [[nodiscard]] auto deduplicate(const DeduplicateOptions& options, KeyOf key_of) {
     static_assert(std::invocable<const KeyOf&, const Event&>,

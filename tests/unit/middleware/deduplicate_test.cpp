@@ -1,9 +1,14 @@
+#include <gossip/batch/batch.hpp>
+#include <gossip/bus/dead_letters.hpp>
+#include <gossip/bus/event_bus.hpp>
 #include <gossip/middleware/deduplicate.hpp>
 
 #include "support/catch.hpp"
 #include "support/processing.hpp"
 
 #include <chrono>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -32,6 +37,49 @@ TEST_CASE("an event runs once, however often it comes", "[deduplicate]") {
 
     CHECK(calls == 2);
     CHECK(once.duplicates() == 1);
+}
+
+TEST_CASE("what a run has put off may fail yet, and is not remembered", "[deduplicate]") {
+    gossip::EventBus bus{gossip::Config{.workers = 0}};
+    std::optional<gossip::Deferral> open;
+    int calls = 0;
+    auto s = bus.subscribe(number, middleware::deduplicate()([&](Context& context, const int&) {
+                               ++calls;
+                               open = context.defer();
+                           }));
+    gossip::DeadLetters letters;
+    letters.attach(bus);
+    bus.publish(number, 1);
+    bus.poll();
+    open->fail(gossip::ProcessingError{"down"});
+    CHECK(bus.drain(20s));
+    REQUIRE(letters.size() == 1);
+
+    CHECK(letters.replay(bus) == 1);
+
+    bus.poll();
+    CHECK(calls == 2);
+    open->succeed();
+    CHECK(bus.drain(20s));
+    CHECK(letters.size() == 0);
+}
+
+TEST_CASE("an event that a batch has collected is not remembered around all of a bus", "[deduplicate]") {
+    gossip::EventBus bus{gossip::Config{.workers = 0, .middleware = middleware::deduplicate()}};
+    int calls = 0;
+    auto s = bus.subscribe(number, gossip::batch<int>({.size = 1}, [&](std::span<const int>) -> Result {
+                               return ++calls == 1 ? Result{gossip::ProcessingError{"down"}} : Result{};
+                           }));
+    gossip::DeadLetters letters;
+    letters.attach(bus);
+    bus.publish(number, 1);
+    CHECK(bus.drain(20s));
+
+    CHECK(letters.replay(bus) == 1);
+
+    CHECK(bus.drain(20s));
+    CHECK(calls == 2);
+    CHECK(letters.size() == 0);
 }
 
 TEST_CASE("two processors of one event both see it", "[deduplicate]") {
