@@ -24,11 +24,14 @@ struct OutgoingMetadata {
     std::span<const std::string> names; // which of its entries; none: all
     bool replaces;                      // also what the published event says itself
     const OutgoingMetadata* outer;
+    std::string_view owned; // an entry that is this layer's affair also where it has none: the event's own goes
 
     [[nodiscard]] bool has_name(std::string_view key) const noexcept {
         return names.empty() || std::find(names.begin(), names.end(), key) != names.end();
     }
-    [[nodiscard]] bool gives(std::string_view key) const noexcept { return has_name(key) && source->contains(key); }
+    [[nodiscard]] bool settles(std::string_view key) const noexcept {
+        return (!owned.empty() && key == owned) || (has_name(key) && source->contains(key));
+    }
 };
 
 /// The innermost layer of this thread; null for most.
@@ -38,11 +41,12 @@ struct OutgoingMetadata {
 [[gnu::visibility("default")]] inline constinit thread_local const middleware::Span* innermost_span = nullptr;
 
 /// While it lives, what this thread publishes inherits these entries.
-/// Owns: nothing; source and names outlive it. Scopes of a thread end in the reverse order of their begin.
+/// Owns: nothing; source and names outlive it, and `owned` is a literal. Scopes of a thread end in the reverse order of their begin.
 class OutgoingScope {
 public:
-    OutgoingScope(const Metadata& source, std::span<const std::string> names, bool replaces) noexcept
-        : layer_{&source, names, replaces, outgoing_metadata} {
+    OutgoingScope(const Metadata& source, std::span<const std::string> names, bool replaces,
+                  std::string_view owned = {}) noexcept
+        : layer_{&source, names, replaces, outgoing_metadata, owned} {
         outgoing_metadata = &layer_;
     }
     OutgoingScope(const OutgoingScope&) = delete;
@@ -75,12 +79,21 @@ private:
 [[gnu::cold, gnu::noinline]] inline void add_outgoing_layers(Event& event) {
     const OutgoingMetadata* const first = outgoing_metadata;
     for (const OutgoingMetadata* layer = first; layer != nullptr; layer = layer->outer) {
-        for (const auto& [key, value] : *layer->source) {
-            bool taken = !layer->has_name(key) || (!layer->replaces && event.metadata().contains(key));
-            for (const OutgoingMetadata* inner = first; inner != layer && !taken; inner = inner->outer) {
-                taken = inner->gives(key);
+        const auto settled_before = [&](std::string_view key) {
+            bool settled = false;
+            for (const OutgoingMetadata* inner = first; inner != layer && !settled; inner = inner->outer) {
+                settled = inner->settles(key);
             }
-            if (!taken) {
+            return settled;
+        };
+        if (!layer->owned.empty() && event.metadata().contains(layer->owned) && !settled_before(layer->owned)) {
+            Metadata others = event.metadata();
+            others.erase(layer->owned);
+            event.with_metadata(std::move(others));
+        }
+        for (const auto& [key, value] : *layer->source) {
+            const bool wanted = layer->has_name(key) && (layer->replaces || !event.metadata().contains(key));
+            if (wanted && !settled_before(key)) {
                 event.with_metadata(key, value);
             }
         }
@@ -100,7 +113,7 @@ class OutgoingCopy {
 public:
     OutgoingCopy() {
         for (const OutgoingMetadata* layer = outgoing_metadata; layer != nullptr; layer = layer->outer) {
-            Layer& copy = layers_.emplace_back(Layer{{}, layer->replaces});
+            Layer& copy = layers_.emplace_back(Layer{{}, layer->replaces, layer->owned});
             for (const auto& [key, value] : *layer->source) {
                 if (layer->has_name(key)) {
                     copy.entries.set(key, value);
@@ -119,6 +132,7 @@ private:
     struct Layer {
         Metadata entries;
         bool replaces;
+        std::string_view owned;
     };
 
     template <class F>
@@ -126,7 +140,8 @@ private:
         if (count == 0) {
             return f();
         }
-        const OutgoingScope scope(layers_[count - 1].entries, {}, layers_[count - 1].replaces);
+        const Layer& layer = layers_[count - 1];
+        const OutgoingScope scope(layer.entries, {}, layer.replaces, layer.owned);
         return apply_from(count - 1, f);
     }
 

@@ -100,7 +100,7 @@ private:
         if (const MetadataValue* const state = event.metadata().find("tracestate"); state != nullptr && has_parent) {
             outgoing.set("tracestate", *state);
         }
-        const detail::OutgoingScope scope(outgoing, {}, true);
+        const detail::OutgoingScope scope(outgoing, {}, true, "tracestate"); // it belongs to its traceparent
         const Current current(span);
         return next(context, event);
     }
@@ -142,12 +142,12 @@ private:
 };
 
 /// Takes part in a distributed trace: each run is a span, whose parent is the `traceparent` in the event's metadata, or
-/// which begins a trace. What the processor publishes on its thread carries the span as its `traceparent` (in place of
-/// one it has), and the event's `tracestate`.
+/// which begins a trace. What the processor publishes on its thread carries the span as its `traceparent`, and the
+/// event's `tracestate` or none, in place of those it has.
 ///
 /// The tracer is an object with `on_start(const Span&)` and `on_end(const Span&, const Result&, nanoseconds)`, or one
-/// of these, or a callable with the parameters of on_end. Within the run `current_span()` is the span, for outside
-/// calls.
+/// of these, or a callable with the parameters of on_end. Within the run, on its thread, `current_span()` is the
+/// span, for outside calls; on a helper of timeout_detached inside it is null, as a late run may outlive the span.
 ///
 /// Threads: the tracer is copied to each processor and called by as many threads at once as the bus has workers.
 /// Cost:    random ids, the text of the header (two allocations), and two readings of the clock: some 200 ns.

@@ -1,4 +1,6 @@
 #include <gossip/bus/event_bus.hpp>
+#include <gossip/middleware/chain.hpp>
+#include <gossip/middleware/timeout_detached.hpp>
 #include <gossip/middleware/tracing.hpp>
 
 #include "support/catch.hpp"
@@ -72,6 +74,42 @@ TEST_CASE("a run is a child of the span in its event, and parent of what it publ
     CHECK(out.metadata().get<std::string>("tracestate") == "a=1");
     CHECK(middleware::current_span() == nullptr);
     CHECK(gossip::detail::outgoing_metadata == nullptr);
+}
+
+TEST_CASE("a tracestate goes with its traceparent", "[tracing]") {
+    Rig rig;
+    Event out{number, 0};
+    auto bound = bind(middleware::tracing()([&](const int&) {
+        out = Event{number, 0}
+                  .with_metadata("traceparent", "somebody else's")
+                  .with_metadata("tracestate", "b=2")
+                  .with_metadata("other", 1);
+        gossip::detail::add_outgoing(out);
+    }));
+
+    CHECK(rig.run(bound, Event{number, 1}.with_metadata("traceparent", parent_header)));
+    CHECK_FALSE(out.metadata().contains("tracestate"));
+    CHECK(out.metadata().get<int>("other") == 1);
+
+    CHECK(rig.run(bound,
+                  Event{number, 1}.with_metadata("traceparent", parent_header).with_metadata("tracestate", "a=1")));
+    CHECK(out.metadata().get<std::string>("tracestate") == "a=1");
+}
+
+TEST_CASE("the state of an outer trace is not that of an inner one, nor on a helper thread", "[tracing]") {
+    Rig rig;
+    Event out{number, 0};
+    auto begins = bind(middleware::chain(middleware::tracing(), middleware::timeout_detached(1h))([&](const int&) {
+        out = Event{number, 0}.with_metadata("tracestate", "b=2");
+        gossip::detail::add_outgoing(out);
+    }));
+    auto outer = bind(middleware::tracing()([&](const int&) { CHECK(rig.run(begins, Event{number, 2})); }));
+
+    CHECK(rig.run(outer,
+                  Event{number, 1}.with_metadata("traceparent", parent_header).with_metadata("tracestate", "a=1")));
+
+    CHECK(out.metadata().contains("traceparent"));
+    CHECK_FALSE(out.metadata().contains("tracestate"));
 }
 
 TEST_CASE("without a valid parent a run begins a trace", "[tracing]") {
