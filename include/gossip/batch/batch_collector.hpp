@@ -71,7 +71,7 @@ public:
             } else if (group->open->growing) [[unlikely]] {
                 yield(lock);
             } else if (group->open->size() == group->open->room()) [[unlikely]] {
-                grow(lock, *group);
+                grow(lock, seat, *group);
             } else {
                 break;
             }
@@ -246,7 +246,7 @@ private:
         lock.lock();
     }
 
-    [[gnu::cold, gnu::noinline]] void grow(Lock& lock, BatchGroup& group) {
+    [[gnu::cold, gnu::noinline]] void grow(Lock& lock, Seat& seat, BatchGroup& group) {
         BatchChunk& chunk = *group.open;
         chunk.growing = true;
         ++growing_;
@@ -265,10 +265,11 @@ private:
         chunk.growing = false;
         --growing_;
         store_.list(group); // it may have become due
+        lock.unlock();
         if (!made) {
+            run_next(seat); // whoever has asked for a run meanwhile has found nothing to run
             made.error().rethrow();
         }
-        lock.unlock();
         other->clear();
         lock.lock();
     }

@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <new>
 #include <optional>
 #include <span>
 #include <string>
@@ -439,6 +440,40 @@ TEST_CASE("an event that finds no memory to be collected fails, and nothing else
         CHECK(reported >= static_cast<int>(report.failed));
     }
     CHECK(most > 0); // there was something to fail
+}
+
+TEST_CASE("what a flush has asked for while a batch grows is run also where there is no memory to grow",
+          "[batch_collector]") {
+    static gossip::EventBus<>* growing = nullptr;
+    static int buffers = 0;
+    buffers = 0;
+    std::size_t seen = 0;
+    gossip::EventBus<> bus{gossip::Config{.workers = 0}};
+    growing = &bus;
+    const gossip::BatchOptions options{.size = 1000, .period = 1h};
+    auto count = [&](std::span<const int> items) { seen += items.size(); };
+    using Runner = gossip::detail::BatchRunner<int, decltype(count)>;
+    const auto collector = std::make_shared<gossip::detail::BatchCollector>(
+        options, std::make_unique<Runner>(options, count),
+        [](std::size_t room) -> std::unique_ptr<gossip::detail::BatchBuffer> {
+            if (++buffers == 2) {
+                growing->flush();
+                throw std::bad_alloc();
+            }
+            return Runner::make_buffer(room);
+        });
+    auto s = bus.subscribe(number, [&](gossip::Context& context, const gossip::Event&) {
+        return gossip::detail::collect_in(context.host(), collector);
+    });
+    for (int i = 0; i < 257; ++i) {
+        bus.publish(number, i);
+    }
+
+    CHECK(bus.drain(20s));
+
+    CHECK(seen == 256);
+    CHECK(bus.stats().handled == 256);
+    CHECK(bus.stats().failed == 1);
 }
 
 TEST_CASE("flush and shutdown without memory lose nothing", "[batch_collector]") {
