@@ -216,7 +216,8 @@ public:
     /// Copies of an event that was made by hand; each has a time and, unless that was set, an id of its own.
     ScheduledId publish_every(std::chrono::nanoseconds period, Event event) { return again(period, std::move(event)); }
 
-    /// Takes a publish back; false if it has happened, or was taken back before.
+    /// Takes a publish back; false if it has happened, or was taken back before. Of those that come again and again
+    /// none comes after that, but for one whose period has begun, which a worker may be publishing now.
     /// Where the transport keeps it, this waits for its answer; false also if none comes in time, which the error hook
     /// is told, or if an outage has taken the answer along.
     bool cancel(const ScheduledId& id) {

@@ -28,7 +28,8 @@ struct Counters {
     std::uint64_t send_abandoned = 0; // accepted, and not confirmed when the bus was shut down
     bool leaves_process = false;
 
-    std::uint64_t rejected = 0;     // refused: the buffer was full, or the transport can't; never accepted
+    std::uint64_t rejected = 0;     // refused: the buffer was full, the transport can't, or there was no memory when
+                                    // its time had come; never accepted
     std::uint64_t redelivered = 0;  // further attempts that were scheduled
     std::uint64_t spilled = 0;      // published by processors into a full buffer
     std::uint64_t cancelled = 0;    // publishes to come that were taken back (from the transport: they are in `sent` as

@@ -32,7 +32,7 @@ public:
     /// True for the one call that comes before the event was published (or, again and again, at any time). False on
     /// another bus.
     bool cancel(Engine& engine) noexcept;
-    /// False if it was cancelled, or the bus closed, before it could be published.
+    /// False if it was cancelled, or the bus closed, before it could be published; or if there can't be another one.
     [[nodiscard]] bool fire(Engine& engine) noexcept;
     [[nodiscard]] Event& event() noexcept { return event_; } // before it starts
 
@@ -128,6 +128,7 @@ inline bool Scheduled::fire(Engine& engine) noexcept {
         }
     });
     if (!published) {
+        engine.count(Tally::rejected); // there was no memory for it
         engine.report(published.error(), event_, {}, {}, false);
     }
     if (again) {
@@ -151,6 +152,7 @@ inline bool Scheduled::fire(Engine& engine) noexcept {
         }
         if (!scheduled) { // after the lock: the hook may cancel this very publish
             engine.report(scheduled.error(), event_, {}, {}, false);
+            done = false; // there will be no other
         }
     }
     return done;

@@ -3,6 +3,7 @@
 #include <gossip/gossip.hpp>
 #include <gossip/testing.hpp>
 
+#include "support/allocation_counter.hpp"
 #include "support/catch.hpp"
 #include "support/eventually.hpp"
 
@@ -67,6 +68,56 @@ TEST_CASE("a publish whose time comes while the buffer is full goes beyond it, a
     CHECK(bus.drain(20s));
     CHECK(seen == std::vector<int>{1, 2, 3});
     CHECK(bus.stats().adds_up());
+}
+
+TEST_CASE("a publish whose time comes when there is no memory for it is refused, counted and told of", "[scheduled]") {
+    if (!support::allocations_are_counted()) {
+        return;
+    }
+    const bool again = GENERATE(false, true);
+    gossip::testing::ManualClock clock;
+    int reports = 0;
+    gossip::EventBus bus{gossip::Config{
+        .workers = 0, .buffer_size = 2, .clock = &clock, .on_error = [&](const gossip::ErrorReport&) { ++reports; }}};
+    auto s = bus.subscribe(number, [](int) {});
+    bus.publish(number, 1);
+    bus.publish(number, 2);
+    const gossip::ScheduledId id =
+        again ? bus.publish_every(1s, number, 3) : bus.publish_after(1s, number, 3, {.key = "a key"});
+    clock.advance(1s);
+    support::fail_allocation_after(0, 1000);
+    bus.poll(0);
+    support::fail_allocation_after(-1);
+
+    CHECK(bus.drain(20s));
+    CHECK(bus.stats().rejected == 1);
+    CHECK(bus.stats().accepted == 2);
+    CHECK(bus.stats().cancelled == (again ? 1 : 0)); // no other one can come
+    CHECK(bus.stats().timers == 0);
+    CHECK(reports == (again ? 2 : 1));
+    CHECK_FALSE(bus.cancel(id));
+}
+
+TEST_CASE("of what is published again and again nothing comes after it was cancelled but what had begun",
+          "[scheduled]") {
+    const gossip_test::Bounded bounded("cancelling what fires");
+    int wrong = 0;
+    for (int round = 0; round < 200; ++round) {
+        gossip::EventBus bus{gossip::Config{.workers = 2}};
+        auto s = bus.subscribe(number, [](int) {});
+        const gossip::ScheduledId id = bus.publish_every(1us, number, 1);
+        static_cast<void>(gossip_test::eventually([&] { return bus.stats().accepted > 2; }));
+        const bool cancelled = bus.cancel(id);
+        const std::uint64_t then = bus.stats().accepted;
+        const bool twice = bus.cancel(id);
+        static_cast<void>(
+            gossip_test::eventually([&] { return bus.stats().cancelled == 1 && bus.stats().timers == 0; }));
+        const auto report = bus.shutdown();
+        wrong +=
+            cancelled && !twice && report.accepted - then <= 1 && report.cancelled == 1 && report.adds_up() ? 0 : 1;
+    }
+
+    CHECK(wrong == 0);
 }
 
 TEST_CASE("a publish to come is cancelled and counted, even where it races with the shutdown", "[scheduled]") {
