@@ -1,10 +1,13 @@
 #include <gossip/middleware/circuit_breaker.hpp>
 
 #include "support/catch.hpp"
+#include "support/eventually.hpp"
 #include "support/processing.hpp"
 
+#include <atomic>
 #include <chrono>
 #include <string>
+#include <thread>
 #include <vector>
 
 namespace circuit_breaker_test {
@@ -151,6 +154,51 @@ TEST_CASE("a predicate that throws during a trial neither keeps the circuit half
 
     CHECK(rig.run(bound));
     CHECK(breaker.state() == CircuitState::closed);
+}
+
+TEST_CASE("of many threads no more than the trials get through to see whether it is well again", "[circuit_breaker]") {
+    constexpr int threads = 4;
+    constexpr int trials = 2;
+    Rig rig;
+    std::atomic<int> admitted{0};
+    std::atomic<int> refused{0};
+    std::atomic<bool> trying{false};
+    std::atomic<bool> well{false};
+    const auto breaker = middleware::circuit_breaker({.failures = 1, .open_for = 10s, .trials = trials});
+    auto bound = bind(breaker([&](const int&) -> Result {
+        if (trying) { // nobody leaves before all have been answered
+            ++admitted;
+            static_cast<void>(gossip_test::eventually([&] { return admitted + refused == threads; }));
+        }
+        return well ? Result{} : down;
+    }));
+
+    int wrong = 0;
+    for (int round = 0; round < 100; ++round) {
+        well = trying = false;
+        static_cast<void>(rig.run(bound)); // opens it, unless it is open
+        rig.clock.advance(10s);
+        admitted = refused = 0;
+        trying = true;
+        well = round % 2 == 0;
+        {
+            std::vector<std::jthread> all;
+            for (int t = 0; t < threads; ++t) {
+                all.emplace_back([&] {
+                    const Result result = rig.run(bound);
+                    if (!result && gossip::is(result.error(), gossip::errors::circuit_open)) {
+                        ++refused;
+                    }
+                });
+            }
+        }
+        wrong += admitted == trials && refused == threads - trials &&
+                         breaker.state() == (well ? CircuitState::closed : CircuitState::open)
+                     ? 0
+                     : 1;
+    }
+
+    CHECK(wrong == 0);
 }
 
 TEST_CASE("bad circuit breaker options are refused", "[circuit_breaker]") {

@@ -6,11 +6,17 @@
 #include "support/catch.hpp"
 #include "support/processing.hpp"
 
+#include <algorithm>
+#include <array>
+#include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <thread>
+#include <vector>
 
 namespace deduplicate_test {
 
@@ -165,6 +171,32 @@ TEST_CASE("keys are forgotten by time and by number", "[deduplicate]") {
         CHECK(rig.run(counted, n));
     }
     CHECK(calls == 6);
+}
+
+TEST_CASE("events that come on many threads at once each run once", "[deduplicate]") {
+    constexpr int threads = 4;
+    constexpr int count = 500;
+    Rig rig;
+    std::array<std::atomic<int>, count> calls{};
+    const auto once = middleware::deduplicate();
+    auto bound = bind(once([&](const int& n) { ++calls[static_cast<std::size_t>(n)]; }));
+    std::vector<Event> events;
+    for (int i = 0; i < count; ++i) {
+        events.emplace_back(number, i);
+    }
+    {
+        std::vector<std::jthread> all;
+        for (int t = 0; t < threads; ++t) {
+            all.emplace_back([&] {
+                for (const Event& event : events) {
+                    static_cast<void>(rig.run(bound, event));
+                }
+            });
+        }
+    }
+
+    CHECK(std::all_of(calls.begin(), calls.end(), [](const std::atomic<int>& n) { return n == 1; }));
+    CHECK(once.duplicates() == (threads - 1) * count);
 }
 
 TEST_CASE("bad windows are refused", "[deduplicate]") {

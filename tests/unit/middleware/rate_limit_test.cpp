@@ -2,10 +2,13 @@
 #include <gossip/middleware/timeout.hpp>
 
 #include "support/catch.hpp"
+#include "support/eventually.hpp"
 #include "support/processing.hpp"
 
+#include <atomic>
 #include <chrono>
 #include <limits>
+#include <thread>
 #include <vector>
 
 namespace rate_limit_test {
@@ -100,6 +103,36 @@ TEST_CASE("rates from one in a century to one a nanosecond and more are defined"
         CHECK(rig.run(fastest));
     }
     CHECK(rig.clock.slept.empty());
+}
+
+TEST_CASE("many threads get the burst, and then what the time brings, and no more", "[rate_limit]") {
+    Rig rig;
+    std::atomic<int> granted{0};
+    std::atomic<int> refused{0};
+    std::atomic<bool> over{false};
+    auto bound = bind(
+        middleware::rate_limit({.events = 10, .per = 1s, .burst = 5, .max_wait = 0s})([&](const int&) { ++granted; }));
+    std::vector<std::jthread> all;
+    for (int t = 0; t < 4; ++t) {
+        all.emplace_back([&] {
+            while (!over) {
+                refused += rig.run(bound) ? 0 : 1;
+            }
+        });
+    }
+
+    int wrong = 0;
+    for (int token = 0; token < 30; ++token) {
+        const bool came = gossip_test::eventually([&] { return granted >= 5 + token; });
+        const int before = refused;
+        const bool emptied =
+            gossip_test::eventually([&] { return refused >= before + 8; }); // of those who have asked since
+        wrong += came && emptied && granted == 5 + token ? 0 : 1;
+        rig.clock.advance(100ms);
+    }
+    over = true;
+
+    CHECK(wrong == 0);
 }
 
 TEST_CASE("bad rates are refused", "[rate_limit]") {
