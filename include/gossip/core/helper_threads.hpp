@@ -22,8 +22,8 @@ public:
 
     /// By the caller, once: it waits no more.
     virtual void leave() noexcept = 0;
-    /// By the helper: the thread is in the processor from `begin` to `end`. Begun before the caller can leave a run that
-    /// goes on.
+    /// By the helper: the thread is in the processor from `begin` to `end`. It has begun before the caller can leave a
+    /// run that goes on.
     virtual void begin() noexcept = 0;
     virtual void end() noexcept = 0;
     /// As a context's host.

@@ -41,7 +41,8 @@ struct OutgoingMetadata {
 [[gnu::visibility("default")]] inline constinit thread_local const middleware::Span* innermost_span = nullptr;
 
 /// While it lives, what this thread publishes inherits these entries.
-/// Owns: nothing; source and names outlive it, and `owned` is a literal. Scopes of a thread end in the reverse order of their begin.
+/// Owns: nothing; source and names outlive it, and `owned` is a literal. Scopes of a thread end in the reverse order of
+/// their begin.
 class OutgoingScope {
 public:
     OutgoingScope(const Metadata& source, std::span<const std::string> names, bool replaces,
@@ -57,8 +58,8 @@ private:
     OutgoingMetadata layer_;
 };
 
-/// While it lives, what this thread publishes inherits nothing, and there is no span. For whoever runs another event's processors on a thread
-/// that may be inside of one already.
+/// While it lives, what this thread publishes inherits nothing, and there is no span. For whoever runs another event's
+/// processors on a thread that may be inside of one already.
 class NoOutgoingScope {
 public:
     NoOutgoingScope() noexcept

@@ -107,6 +107,8 @@ struct Totals {
 //   [late]       the setting of `no_more_redeliveries_` (seq_cst), then the look through the timers, is ordered by
 //                their lock with a redelivery's scheduling, then its look at the flag (acquire): at least one sees the
 //                other
+//   [helper]     a helper's store(release) of itself, where it begins a run and ends it, happens before the
+//                load(acquire) of who looks for what the run's caller waits for
 //   [complete]   shutdown's store(release), after the last counter, happens before complete()'s load(acquire)
 //   [closed]     each close of an open end (acq_rel) happens before the last one, which ends the event; of those who
 //                would end it exactly one does (exchange)

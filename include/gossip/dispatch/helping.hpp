@@ -18,7 +18,7 @@ namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 
 class Engine;
 
-// Edges: those of gossip/dispatch/engine.hpp and gossip/dispatch/wait_graph.hpp, and
+// Edges: those of gossip/dispatch/engine.hpp, and
 //   [lent]  leave's store(release), before the event of the caller ends  happens before  waited_for's load(acquire) of
 //           whoever has seen that end
 

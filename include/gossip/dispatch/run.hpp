@@ -17,6 +17,8 @@
 
 namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 
+// Edges: those of gossip/dispatch/engine.hpp
+
 /// One event in one worker's hands: the host of the contexts that its processors get.
 class Run final : public ContextHost {
 public:

@@ -72,8 +72,8 @@ inline Engine::Own Engine::own_here() const noexcept {
     return own;
 }
 
-/// Another thread than this one, and than those that wait for this one. A helper is not counted: while the event has not
-/// ended there is who waits for it, and from then on the run is late, and nobody's.
+/// Another thread than this one, and than those that wait for this one. A helper is not counted: while its event has
+/// not ended there is who waits for it, and from then on its run is late, and nobody's.
 inline bool Engine::somebody_runs() const noexcept {
     bool running = false;
     const auto waits_for_us = [](const void* thread) {

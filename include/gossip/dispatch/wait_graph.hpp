@@ -193,8 +193,7 @@ private:
         waiter.listed_ = false;
     }
 
-    // Edges: those of gossip/dispatch/engine.hpp, and
-    //   [helper]  the helper's store(release) happens before a search's load(acquire): which run it is in, or in none
+    // Edges: those of gossip/dispatch/engine.hpp
 
     std::mutex mutex_;
     Waiter* first_ = nullptr; // under mutex_
