@@ -24,7 +24,7 @@ public:
     /// The wall clock starts at `start`, the steady one at an hour.
     explicit ManualClock(std::chrono::system_clock::time_point start =
                              std::chrono::system_clock::time_point{std::chrono::hours{24 * 365 * 50}})
-        : wall_start_(start) {}
+        : wall_start_(nanoseconds_of(start)) {}
 
     /// Errors: ValidationError for a negative duration: a clock goes forwards. It stops where it can't count further.
     void advance(std::chrono::nanoseconds by) {
@@ -40,22 +40,30 @@ public:
         }
     }
 
+    /// As if somebody had set the wall clock, forwards or back: the steady one, and what is due by it, goes on.
+    void set_wall(std::chrono::system_clock::time_point now) noexcept {
+        wall_start_.store(detail::saturated_add(nanoseconds_of(now), -elapsed().count()),
+                          std::memory_order_relaxed); // relaxed: a number by itself
+    }
+
     [[nodiscard]] std::chrono::nanoseconds steady() const noexcept override {
         constexpr std::chrono::nanoseconds start = std::chrono::hours{1};
         return std::chrono::nanoseconds(detail::saturated_add(start.count(), elapsed().count()));
     }
     [[nodiscard]] std::chrono::system_clock::time_point wall() const noexcept override {
-        const std::chrono::nanoseconds start = wall_start_.time_since_epoch();
+        const std::int64_t start = wall_start_.load(std::memory_order_relaxed); // relaxed: a number by itself
         return std::chrono::system_clock::time_point(std::chrono::duration_cast<std::chrono::system_clock::duration>(
-            std::chrono::nanoseconds(detail::saturated_add(start.count(), elapsed().count()))));
+            std::chrono::nanoseconds(detail::saturated_add(start, elapsed().count()))));
     }
     [[nodiscard]] bool manual() const noexcept override { return true; }
 
     /// From now on whoever sleeps on this clock moves it instead (`Context::sleep_for`, the delays of
     /// `middleware::retry`): for tests on one thread, where nobody else could.
-    void let_sleepers_advance(bool on = true) noexcept { sleepers_advance_ = on; }
+    void let_sleepers_advance(bool on = true) noexcept {
+        sleepers_advance_.store(on, std::memory_order_relaxed); // relaxed: a switch, set before anybody sleeps
+    }
     bool skip_to(std::chrono::nanoseconds until) override {
-        if (!sleepers_advance_) {
+        if (!sleepers_advance_.load(std::memory_order_relaxed)) { // relaxed: nothing is read through it
             return false;
         }
         const std::chrono::nanoseconds left = until - steady();
@@ -75,6 +83,9 @@ public:
     }
 
 private:
+    [[nodiscard]] static std::int64_t nanoseconds_of(std::chrono::system_clock::time_point time) noexcept {
+        return std::chrono::duration_cast<std::chrono::nanoseconds>(time.time_since_epoch()).count();
+    }
     [[nodiscard]] std::chrono::nanoseconds elapsed() const noexcept {
         return std::chrono::nanoseconds(
             elapsed_.load(std::memory_order_seq_cst)); // [moved] whoever was told to look sees it
@@ -83,7 +94,7 @@ private:
     // Edges: each name stands at both of its ends in the code
     //   [moved]  advance's addition (seq_cst) happens before whoever is told of it reads the time
 
-    const std::chrono::system_clock::time_point wall_start_;
+    std::atomic<std::int64_t> wall_start_;
     std::atomic<std::int64_t> elapsed_{0};
     std::atomic<bool> sleepers_advance_{false};
     std::mutex mutex_;

@@ -127,6 +127,49 @@ TEST_CASE("publish_at publishes when the wall clock is there, and what has passe
     CHECK(timed.heard == std::vector<std::int64_t>{0, 2, 3, 4});
 }
 
+TEST_CASE("a wall clock that is set hurries nothing and holds nothing up: only the stamps follow it", "[time]") {
+    const auto by = GENERATE(-1h, 1h);
+    Timed timed;
+    std::vector<std::chrono::system_clock::time_point> stamps;
+    auto s = timed.bus.subscribe(tick, [&](const Event& event) {
+        timed.hear();
+        stamps.push_back(event.timestamp());
+    });
+    std::vector<int> once;
+    auto d = timed.bus.subscribe(number, gossip::middleware::deduplicate({.window = 10s}, [](const Event& event) {
+                                     return event.data<int>();
+                                 })([&](const int& n) { once.push_back(n); }));
+    const auto begin = timed.clock.wall();
+    timed.bus.publish(number, 1);
+    timed.bus.publish_at(begin + 4s, tick);
+    timed.bus.publish_after(6s, tick);
+    timed.bus.publish_every(5s, tick);
+    timed.bus.poll();
+    timed.advance(2);
+
+    timed.clock.set_wall(begin + by);
+    CHECK(timed.clock.wall() == begin + by);
+    timed.bus.publish(tick);
+    timed.bus.publish_at(begin + by + 7s, tick); // by the new clock
+    timed.bus.publish(number, 1);
+    timed.bus.poll();
+    timed.advance(7);
+    timed.bus.publish(number, 1);
+    timed.bus.poll();
+    CHECK(once == std::vector<int>{1}); // the window is one of steady time: 9 s have passed of it
+    timed.advance(1);
+    timed.bus.publish(number, 1);
+    timed.bus.poll();
+
+    CHECK(timed.heard == std::vector<std::int64_t>{2, 4, 5, 6, 9, 10});
+    CHECK(once == std::vector<int>{1, 1});
+    REQUIRE(stamps.size() == 6);
+    CHECK(stamps[0] == begin + by);
+    CHECK(stamps[1] == begin + by + 2s);
+    CHECK(stamps[4] == begin + by + 7s);
+    CHECK(timed.clock.wall() == begin + by + 8s);
+}
+
 TEST_CASE("times at the ends of the clock are due at once, or refused", "[time]") {
     using TimePoint = std::chrono::system_clock::time_point;
     Timed timed;
