@@ -34,6 +34,36 @@ inline void a_moment(std::uint64_t yields, std::chrono::milliseconds most = std:
     }
 }
 
+/// For a race that is run again and again, `for (const int round : Rounds(500))`: so many times, or once and then as often
+/// as there is time. Where each round costs a thread or two a busy machine takes a thousand times longer for it.
+template <class T>
+class Rounds {
+public:
+    explicit Rounds(T most, std::chrono::seconds patience = std::chrono::seconds(10))
+        : most_(most), end_(std::chrono::steady_clock::now() + patience) {}
+
+    struct End {};
+    struct Iterator {
+        const Rounds& all;
+        T round{};
+
+        T operator*() const { return round; }
+        Iterator& operator++() {
+            ++round;
+            return *this;
+        }
+        bool operator!=(End) const {
+            return round < all.most_ && (round == T{} || std::chrono::steady_clock::now() < all.end_);
+        }
+    };
+    [[nodiscard]] Iterator begin() const { return {*this}; }
+    [[nodiscard]] End end() const { return {}; }
+
+private:
+    T most_;
+    std::chrono::steady_clock::time_point end_;
+};
+
 /// Ends the process with a message if its scope takes too long: for calls that would hang if they were wrong. The
 /// patience is short of ctest's, and far beyond what a sanitizer on a busy machine needs.
 class Bounded {

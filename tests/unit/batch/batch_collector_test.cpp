@@ -171,7 +171,7 @@ TEST_CASE("a second unsubscribe on another thread waits until the first has run 
 TEST_CASE("every unsubscribe of a batch returns after what it had collected has run", "[batch_collector]") {
     const Bounded bounded("unsubscribing twice");
     int early = 0;
-    for (int round = 0; round < 200; ++round) {
+    for ([[maybe_unused]] const int round : gossip_test::Rounds(200)) {
         std::atomic<int> handled{0};
         gossip::EventBus<> bus{gossip::Config{.workers = 1}};
         auto s = bus.subscribe(number, gossip::batch<int>({.size = 100, .period = 1h}, [&](std::span<const int> items) {
@@ -199,7 +199,7 @@ TEST_CASE("every unsubscribe of a batch returns after what it had collected has 
 
 TEST_CASE("two batches that end each other at once do not deadlock", "[batch_collector]") {
     const Bounded bounded("batches that end each other");
-    for (int round = 0; round < 100; ++round) {
+    for ([[maybe_unused]] const int round : gossip_test::Rounds(100)) {
         std::atomic<int> ready{0};
         gossip::EventBus<> bus{gossip::Config{.workers = 2}};
         gossip::SubscriptionId a;

@@ -207,7 +207,7 @@ void play(std::uint64_t round) {
 TEST_CASE("whatever happens to batches, the counters add up and each event is in one run", "[batch_race]") {
     GOSSIP_INFO_SEED();
     const Bounded bounded("random programs over batches");
-    for (std::uint64_t round = 0; round < 60; ++round) {
+    for (const std::uint64_t round : gossip_test::Rounds(std::uint64_t{60}, 60s)) {
         play(round);
     }
 }

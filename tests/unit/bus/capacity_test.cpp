@@ -177,10 +177,11 @@ TEST_CASE("publish waits for room, takes it when there is some, and nothing is l
 TEST_CASE("publishers that wait come and go on short-lived threads", "[bus][capacity]") {
     std::atomic<int> handled{0};
     std::atomic<int> accepted{0};
+    int published = 0;
     EventBus bus{Config{.workers = 2, .buffer_size = 2}};
     auto s = bus.subscribe(number, [&] { ++handled; });
 
-    for (int round = 0; round < 100; ++round) {
+    for ([[maybe_unused]] const int round : gossip_test::Rounds(100)) {
         std::vector<std::thread> publishers;
         for (int t = 0; t < 6; ++t) {
             publishers.emplace_back([&, t] {
@@ -193,11 +194,12 @@ TEST_CASE("publishers that wait come and go on short-lived threads", "[bus][capa
         for (std::thread& publisher : publishers) {
             publisher.join();
         }
+        published += 6 * 5;
     }
     CHECK(bus.drain(20s));
 
-    CHECK(accepted == 3'000);
-    CHECK(handled == 3'000);
+    CHECK(accepted == published);
+    CHECK(handled == published);
 }
 
 TEST_CASE("without workers a publish into a full buffer says full instead of waiting", "[bus][capacity]") {

@@ -234,7 +234,7 @@ TEST_CASE("the counters add up at every moment when nothing is in flight", "[bus
     });
     auto s2 = bus.subscribe(gossip::dead_letter, [](const gossip::DeadLetter&) {});
 
-    for (int round = 0; round < 50; ++round) {
+    for (const int round : gossip_test::Rounds(50)) {
         std::thread helper([&] {
             for (int i = 0; i < 20; ++i) {
                 bus.publish(number, i, {.key = "k"});

@@ -141,7 +141,7 @@ TEST_CASE("a publish whose time has come is counted as cancelled when it is canc
 TEST_CASE("whatever publish called accepted is in the report of the shutdown that raced with it; a second one returns "
           "the same",
           "[bus][ledger]") {
-    for (int round = 0; round < 60; ++round) {
+    for (const int round : gossip_test::Rounds(60)) {
         std::atomic<std::uint64_t> accepted{0};
         std::atomic<std::uint64_t> seen{0};
         std::atomic<int> ready{0};

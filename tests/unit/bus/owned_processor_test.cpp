@@ -108,7 +108,7 @@ TEST_CASE("an owner lives while its processor runs", "[owned_processor]") {
 
 TEST_CASE("an owner that holds its own subscription may die in its own processor", "[owned_processor]") {
     const gossip_test::Bounded bounded("an owner that dies in its processor");
-    for (int round = 0; round < 200; ++round) {
+    for ([[maybe_unused]] const int round : gossip_test::Rounds(200)) {
         gossip::EventBus bus{gossip::Config{.workers = 2}};
         std::atomic<bool> gone{false};
         auto owner = std::make_shared<SelfKeeping>();

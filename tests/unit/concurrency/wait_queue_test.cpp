@@ -153,7 +153,7 @@ TEST_CASE("wake_one passed on by those who leave without need reaches somebody i
 
 TEST_CASE("a waiter's thread may end at once after it was woken", "[wait_queue]") {
     const Bounded bounded("short lives");
-    for (int round = 0; round < 500; ++round) {
+    for ([[maybe_unused]] const int round : gossip_test::Rounds(500)) {
         WaitQueue queue;
         std::atomic<bool> go{false};
         std::thread waiting([&] {

@@ -123,7 +123,7 @@ TEST_CASE("of what is published again and again nothing comes after it was cance
 TEST_CASE("a publish to come is cancelled and counted, even where it races with the shutdown", "[scheduled]") {
     const gossip_test::Bounded bounded("publishing later while the bus shuts down");
     int lost = 0;
-    for (int round = 0; round < 300; ++round) {
+    for ([[maybe_unused]] const int round : gossip_test::Rounds(300)) {
         gossip::EventBus bus{gossip::Config{.workers = 0}};
         std::atomic<bool> begun{false};
         std::uint64_t scheduled = 0;

@@ -281,7 +281,7 @@ TEST_CASE("a second shutdown returns the same report", "[stopping]") {
 
 TEST_CASE("shutdown from several threads is one shutdown", "[stopping]") {
     const Bounded bounded("shutdown from several threads");
-    for (int round = 0; round < 100; ++round) {
+    for ([[maybe_unused]] const int round : gossip_test::Rounds(100)) {
         gossip::EventBus bus{gossip::Config{.workers = 2, .buffer_size = 64}};
         auto s = bus.subscribe(tick, [] { std::this_thread::yield(); });
         for (int i = 0; i < 20; ++i) {
@@ -317,7 +317,7 @@ TEST_CASE("the provider is started once and shut down once", "[stopping]") {
 
 TEST_CASE("blocked publishers wake at shutdown and get closed", "[stopping]") {
     const Bounded bounded("a blocked publisher at shutdown");
-    for (int round = 0; round < 50; ++round) {
+    for ([[maybe_unused]] const int round : gossip_test::Rounds(50)) {
         gossip::EventBus bus{gossip::Config{.workers = 1, .buffer_size = 2}};
         Gate go_on;
         std::atomic<int> begun{0};
@@ -356,7 +356,7 @@ TEST_CASE("blocked publishers wake at shutdown and get closed", "[stopping]") {
 
 TEST_CASE("whatever publish called accepted is in the report of the shutdown that raced with it", "[stopping]") {
     const Bounded bounded("publish against shutdown");
-    for (int round = 0; round < 200; ++round) {
+    for (const int round : gossip_test::Rounds(200)) {
         gossip::EventBus bus{gossip::Config{.workers = 2, .buffer_size = 8, .overflow = gossip::Overflow::block}};
         std::atomic<std::uint64_t> calls{0};
         auto s = bus.subscribe(gossip::Pattern{"test.*"}, [&](const gossip::Event&) { ++calls; });
@@ -392,7 +392,7 @@ TEST_CASE("whatever publish called accepted is in the report of the shutdown tha
 TEST_CASE("a publish_sync that races with shutdown has ended when shutdown returns, or is refused", "[stopping]") {
     const Bounded bounded("publish_sync against shutdown");
     int late = 0;
-    for (int round = 0; round < 300; ++round) {
+    for ([[maybe_unused]] const int round : gossip_test::Rounds(300)) {
         gossip::EventBus bus{gossip::Config{.workers = 0}};
         std::atomic<std::uint64_t> calls{0};
         std::atomic<bool> started{false};
@@ -415,7 +415,7 @@ TEST_CASE("a publish_sync that races with shutdown has ended when shutdown retur
 }
 
 TEST_CASE("at shutdown batches run when the inbox is empty and no worker has an event in its hands", "[stopping]") {
-    for (int round = 0; round < 200; ++round) {
+    for ([[maybe_unused]] const int round : gossip_test::Rounds(200)) {
         std::vector<std::size_t> sizes;
         gossip::EventBus bus{gossip::Config{.workers = 4}};
         auto s = bus.subscribe(number, gossip::batch<int>({.size = 10, .period = 1h}, [&](std::span<const int> items) {
@@ -623,7 +623,7 @@ TEST_CASE("a deferral may outlive its bus when it was made by publish_sync", "[s
 
 TEST_CASE("a deferral that is resolved while the deadline passes is counted once, in the report", "[stopping]") {
     const Bounded bounded("resolving against a deadline");
-    for (int round = 0; round < 1000; ++round) {
+    for (const int round : gossip_test::Rounds(1000)) {
         std::atomic<int> hooks{0};
         gossip::EventBus bus{gossip::Config{.workers = 0, .on_error = [&](const gossip::ErrorReport&) {
                                                 std::this_thread::yield();

@@ -333,7 +333,7 @@ TEST_CASE("when unsubscribe returns the processor is not running on any other th
         }
     });
     int violations = 0;
-    for (int round = 0; round < 500; ++round) {
+    for (const int round : gossip_test::Rounds(500)) {
         struct Probe {
             std::atomic<int> running{0};
             std::atomic<int> runs{0};
@@ -478,7 +478,7 @@ TEST_CASE("the destructor of a subscription that ended itself waits for the run 
 
 TEST_CASE("two processors that end each other at once do not deadlock, and both keep what they own", "[subscribing]") {
     const Bounded bounded("a cycle of two");
-    for (int round = 0; round < 50; ++round) {
+    for ([[maybe_unused]] const int round : gossip_test::Rounds(50)) {
         gossip::EventBus bus{by_hand()};
         std::array<gossip::Subscription, 2> s;
         std::array<std::shared_ptr<std::atomic<int>>, 2> owned{std::make_shared<std::atomic<int>>(0),
@@ -510,7 +510,7 @@ TEST_CASE("two processors that end each other at once do not deadlock, and both 
 
 TEST_CASE("three processors that end each other in a ring do not deadlock", "[subscribing]") {
     const Bounded bounded("a cycle of three");
-    for (int round = 0; round < 50; ++round) {
+    for ([[maybe_unused]] const int round : gossip_test::Rounds(50)) {
         gossip::EventBus bus{gossip::Config{.workers = 3, .buffer_size = 16}};
         std::array<gossip::Subscription, 3> s;
         const std::array<gossip::EventType, 3> names{gossip::EventType{"test.a"}, gossip::EventType{"test.b"},
@@ -692,7 +692,7 @@ TEST_CASE("a deferral that fails after its subscription has ended is dead-letter
 
 TEST_CASE("a failure that races with unsubscribe leaves no redelivery behind", "[subscribing]") {
     const Bounded bounded("failure against unsubscribe");
-    for (int round = 0; round < 2000; ++round) {
+    for (const int round : gossip_test::Rounds(2000)) {
         gossip::EventBus bus{by_hand()};
         std::optional<gossip::Deferral> open;
         auto s = bus.subscribe(tick, [&](gossip::Context& context) { open = context.defer(); },
@@ -701,7 +701,9 @@ TEST_CASE("a failure that races with unsubscribe leaves no redelivery behind", "
         REQUIRE(bus.poll() == 1);
         std::atomic<bool> go{false};
         std::thread failing([&] {
-            while (!go) {}
+            while (!go) {
+                std::this_thread::yield();
+            }
             open->fail(gossip::RetryableError{"at the same time"});
         });
         go = true;
