@@ -187,23 +187,29 @@ public:
         const auto set = [&skipped](std::size_t lane, std::uint8_t times) {
             skipped[lane].store(times, std::memory_order_relaxed); // relaxed: a tally; two who poll may lose one
         };
+        const auto take = [&](std::size_t lane) {
+            if (!take_from_lane(lane, worker, into, limits)) {
+                return false;
+            }
+            for (std::size_t lower = 0; lower < lane; ++lower) {
+                const bool waits =
+                    lower == normal ? lane_has_work(normal) || has_run(worker) : (wanted & lane_bit(lower)) != 0;
+                const unsigned before = skipped[lower].load(std::memory_order_relaxed); // relaxed: as above
+                set(lower, waits ? static_cast<std::uint8_t>(before + 1) : std::uint8_t{0});
+            }
+            set(lane, 0);
+            return true;
+        };
         for (std::size_t lane = 0; lane < priority_count; ++lane) { // those that have waited long enough, lowest first
             if (skipped[lane].load(std::memory_order_relaxed) >= patience) { // relaxed: as above
                 set(lane, 0);
-                if (take_from_lane(lane, worker, into, limits)) {
+                if (take(lane)) {
                     return true;
                 }
             }
         }
         for (std::size_t lane = priority_count; lane-- > 0;) {
-            if ((lane == normal || (wanted & lane_bit(lane)) != 0) && take_from_lane(lane, worker, into, limits)) {
-                for (std::size_t lower = 0; lower < lane; ++lower) {
-                    const bool waits =
-                        lower == normal ? lane_has_work(normal) || has_run(worker) : (wanted & lane_bit(lower)) != 0;
-                    const unsigned before = skipped[lower].load(std::memory_order_relaxed); // relaxed: as above
-                    set(lower, waits ? static_cast<std::uint8_t>(before + 1) : std::uint8_t{0});
-                }
-                set(lane, 0);
+            if ((lane == normal || (wanted & lane_bit(lane)) != 0) && take(lane)) {
                 return true;
             }
         }

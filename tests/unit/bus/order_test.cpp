@@ -248,7 +248,7 @@ TEST_CASE("a lower priority waits for 16 events of higher priority, then it is n
                 }
             }
             INFO("line " << line);
-            CHECK(longest <= 18); // 16, and at most one turn for each other lane that waits as long
+            CHECK(longest == 16);
         }
     }
     SECTION("also where processors publish synchronously, which takes them to another place in the bus") {
