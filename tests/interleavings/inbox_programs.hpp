@@ -2,9 +2,11 @@
 
 // Small programs over the parts of the shipped inbox, for the explorer.
 
+#include <gossip/concurrency/parking_lot.hpp>
 #include <gossip/dispatch/claimed_runs.hpp>
 
 #include "support/explored_atomic.hpp"
+#include "support/explored_parker.hpp"
 #include "support/explorer.hpp"
 
 #include <array>
@@ -150,6 +152,44 @@ struct SeesARun {
 };
 struct SeesTheTicketGone {
     static bool sees(Runs& runs) { return !runs.holds(7); }
+};
+
+/// A worker has claimed two events while another is on duty; it keeps one and begins the other, which lasts until that
+/// one has been handled. Between claim and keep it is to be seen nowhere, and the worker on duty may lie down.
+struct KeepsTheRest {
+    static constexpr unsigned threads = 2;
+    using Lot = gossip::ParkingLot<ExploredAtomic, ExploredParker, ExploredMutex>;
+    Lot lot{2};
+    Runs runs{2};
+    ExploredParker handled;
+    bool over = false;
+
+    KeepsTheRest() { static_cast<void>(lot.take_duty(1)); }
+    void run(unsigned me) {
+        if (me == 0) {
+            runs.keep(0, 1, 1);
+            if (lot.unattended()) {
+                lot.wake_one();
+            }
+            handled.park(-1);
+            return;
+        }
+        while (!over) {
+            Runs::Ticket ticket = 0;
+            if (runs.steal(1, ticket)) {
+                over = true;
+                handled.unpark();
+            } else {
+                lot.sleep(1, *this);
+            }
+        }
+    }
+    void end() { require(over, "an event was not handled"); }
+
+    [[nodiscard]] bool has_work() const { return runs.any(); }
+    [[nodiscard]] bool stopping() const { return false; }
+    [[nodiscard]] std::uint64_t progress(unsigned) const { return 0; }
+    [[nodiscard]] std::int64_t until_due() const { return Lot::never; }
 };
 
 } // namespace gossip_test::inbox_programs

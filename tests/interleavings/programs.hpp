@@ -94,6 +94,7 @@ inline std::vector<Program> inbox_programs_all() {
         program<TakesTheOldest>("takes the oldest", wide),
         program<RunsSeeEachOther<KeepsARun, SeesARun>>("keeps a run | sees a run", small),
         program<RunsSeeEachOther<StealsARun, SeesARun>>("steals a run | sees a run", small),
+        program<KeepsTheRest>("keeps the rest of a claim", {.preemptions = 3, .stale_reads = 1}),
         program<RunsSeeEachOther<TakesFromARun, SeesTheTicketGone>>("takes from a run | sees the ticket gone", small),
         program<RunsSeeEachOther<StealsATicket, SeesTheTicketGone>>("steals a ticket | sees the ticket gone", small),
     };

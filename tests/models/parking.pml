@@ -5,10 +5,12 @@
  * `lock` and `unlock`. One of two items lasts until the other is handled, so a lost wake-up is a state in which nobody
  * can go on, which SPIN calls an invalid end state.
  *
- *   -DSURPRISE          the workers think their items brief: they claim on duty, and the lookout has to notice
+ *   -DSURPRISE          the workers think their items brief: they claim on duty, all that waits at once, and the
+ *                       lookout has to notice
  *   -DNO_SECOND_LOOK    broken: a worker that lists itself does not look for work again
  *   -DNO_RESIGNATION    broken: a worker begins what takes long while it is on duty, and thinks that nobody minds
  *   -DHASTY_LOOKOUT     broken, with SURPRISE: the lookout decides and stands down in two steps
+ *   -DSILENT_RUN        broken, with SURPRISE: who keeps the rest of its claim does not look whether somebody sleeps
  */
 #define WORKERS 2
 #define ITEMS   2
@@ -37,6 +39,10 @@ bool stopping = false;
 #ifdef SURPRISE
 byte periods = 8; /* a lookout's periods, in all: more would mean that only time helps */
 byte early = 1;   /* that pass while somebody could run */
+byte kept[WORKERS]; /* claimed by that worker and not begun: 0, or the item plus one; anybody may take it */
+#define has_work (head < tail || kept[0] != 0 || kept[1] != 0)
+#else
+#define has_work (head < tail)
 #endif
 
 inline lock()   { atomic { !locked -> locked = true } }
@@ -146,6 +152,7 @@ proctype Worker(byte me)
     bool attended;
     bool taken;
     bool searched = false;
+    byte rest = 0;
 
 next_round:
     worker[me] = working;
@@ -167,22 +174,54 @@ next_round:
             fi
         }
 #endif
+#ifdef SURPRISE
+        atomic { /* its own run, or a new one */
+            if
+            :: kept[me] != 0 -> taken = true; mine = kept[me] - 1; kept[me] = 0
+            :: else ->
+                taken = head < tail;
+                mine = head;
+                if
+                :: taken && ahead && mine + 1 < tail -> rest = mine + 2; head = tail
+                :: else -> head = head + taken
+                fi
+            fi
+        }
+        if
+        :: rest != 0 -> kept[me] = rest /* until here it is to be seen nowhere */
+        :: else
+        fi;
+        atomic { /* another's run */
+            if
+            :: !taken && kept[1 - me] != 0 -> taken = true; mine = kept[1 - me] - 1; kept[1 - me] = 0
+            :: else
+            fi
+        }
+#else
         atomic {
             taken = head < tail;
             mine = head;
             head = head + taken
         }
+#endif
         if
         :: taken ->
             searched = false;
             if
-            :: ahead -> notify(next)
+            :: ahead ->
+#ifndef SILENT_RUN
+                if
+                :: rest != 0 -> notify(next)
+                :: else
+                fi;
+#endif
+                rest = 0
             :: else ->
 #ifndef NO_RESIGNATION
                 resign(me);
 #endif
                 if
-                :: owner == 0 && sleepers != 0 && head < tail -> wake_one(next)
+                :: owner == 0 && sleepers != 0 && has_work -> wake_one(next)
                 :: else
                 fi
             fi;
@@ -239,7 +278,7 @@ next_round:
     :: !taken -> goto park
 #else
     if
-    :: !taken && (attended || head >= tail) -> goto park
+    :: !taken && (attended || !has_work) -> goto park
 #endif
     :: else
     fi;
@@ -302,7 +341,7 @@ look_around:
     lookout = nobody;
 #endif
     if
-    :: head < tail ->
+    :: has_work ->
         if
         :: atomic { owner == 0 -> owner = me + 1 } -> leave(me); unlock(); goto next_round
         :: else

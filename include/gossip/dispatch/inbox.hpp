@@ -153,7 +153,8 @@ public:
     }
 
     /// The next event of this worker's run, or of a new one of up to `most`. The plain way: nothing wants attention.
-    [[nodiscard]] bool take_plain(unsigned worker, std::uint32_t most, TakenEvent& into) noexcept {
+    /// `kept`: the rest of the new one could be seen by nobody until now; the caller looks whether somebody sleeps.
+    [[nodiscard]] bool take_plain(unsigned worker, std::uint32_t most, TakenEvent& into, bool& kept) noexcept {
         Ticket ticket = 0;
         if (!runs_.take(worker, ticket)) {
             const EventRing::Run claimed = lanes_.plain().claim(most);
@@ -163,13 +164,15 @@ public:
             ticket = claimed.first;
             if (claimed.count > 1) {
                 runs_.keep(worker, claimed.first + 1, claimed.count - 1);
+                kept = true;
             }
         }
         take_out(normal, lanes_.plain(), ticket, into);
         return true;
     }
 
-    /// Takes over part of what another worker has claimed and not begun. A worker keeps the rest of it as its own run.
+    /// Takes over part of what another worker has claimed and not begun. A worker keeps the rest of it as its own run,
+    /// and then looks whether somebody sleeps.
     [[nodiscard]] bool steal(unsigned worker, TakenEvent& into) noexcept {
         Ticket ticket = 0;
         if (!runs_.steal(worker, ticket)) {
@@ -179,7 +182,10 @@ public:
         return true;
     }
 
-    /// The next event in the order of priorities, by anybody; only tickets below `limits`, if given.
+    [[nodiscard]] bool has_run(unsigned worker) const noexcept { return runs_.has_run(worker); }
+
+    /// The next event in the order of priorities, by anybody; only tickets below `limits`, if given. A worker that has
+    /// a run afterwards looks whether somebody sleeps.
     [[nodiscard]] bool take_by_priority(unsigned worker, Seat& seat, TakenEvent& into,
                                         const std::array<Ticket, priority_count>* limits = nullptr) noexcept {
         const std::uint32_t wanted = attention();
@@ -192,8 +198,8 @@ public:
                 return false;
             }
             for (std::size_t lower = 0; lower < lane; ++lower) {
-                const bool waits =
-                    lower == normal ? lane_has_work(normal) || has_run(worker) : (wanted & lane_bit(lower)) != 0;
+                const bool waits = lower == normal ? lane_has_work(normal) || (worker != no_worker && has_run(worker))
+                                                   : (wanted & lane_bit(lower)) != 0;
                 const unsigned before = skipped[lower].load(std::memory_order_relaxed); // relaxed: as above
                 set(lower, waits ? static_cast<std::uint8_t>(before + 1) : std::uint8_t{0});
             }
@@ -401,8 +407,6 @@ private:
         return ring != nullptr &&
                (ring->pending() || backlog_.first_ready(lane) != Backlog::none || backlog_.spilled(lane) != 0);
     }
-    [[nodiscard]] bool has_run(unsigned worker) const noexcept { return worker != no_worker && runs_.has_run(worker); }
-
     /// Whether the value in the way of the next ticket has been claimed, and is in nobody's run: it is being begun.
     [[nodiscard]] bool ring_busy(const EventRing& ring) const noexcept {
         Ticket blocking = 0;

@@ -70,15 +70,19 @@ inline bool Engine::work(unsigned worker) {
     std::uint32_t done = 0;
     while (done < most && (done == 0 || inbox_.attention() == 0)) {
         TakenEvent event;
+        bool kept = false;
         show();
-        if (!inbox_.take_plain(worker, most - done, event) && (done != 0 || !inbox_.steal(worker, event))) {
-            break;
+        if (!inbox_.take_plain(worker, most - done, event, kept)) {
+            if (done != 0 || !inbox_.steal(worker, event)) {
+                break;
+            }
+            kept = true;
         }
         ++done;
         pool_.progressed(worker);
         if (!ahead) {
             pool_.leaving(worker);
-        } else if (done == 1) {
+        } else if (kept) {
             pool_.notify(); // the rest of the run could be seen by nobody until now
         }
         run_event(seat, scope.frame(), *event, Kind::event);
@@ -155,6 +159,9 @@ inline bool Engine::work_attentively(unsigned worker, Frame& frame) {
     TakenEvent event;
     if (inbox_.take_by_priority(worker, seat, event)) {
         begin();
+        if (ahead && inbox_.has_run(worker)) {
+            pool_.notify(); // it may come from another's run, and be seen by nobody until now
+        }
         const std::uint64_t start = platform::ticks();
         run_event(seat, frame, *event, Kind::event);
         measure(me, platform::ticks() - start, 1);

@@ -62,6 +62,26 @@ TEST_CASE("a publisher may sleep while a lane is full of events that wait for th
     CHECK_FALSE(box.inbox.really_full(Box::normal));
 }
 
+TEST_CASE("who claims ahead is told when it has kept something that nobody could see before", "[inbox]") {
+    Box box(16, 2);
+    for (int i = 0; i < 5; ++i) {
+        REQUIRE(box.put(i) == Refusal::none);
+    }
+    const auto keeps = [&box](unsigned worker, std::uint32_t most) {
+        TakenEvent event;
+        bool kept = false;
+        REQUIRE(box.inbox.take_plain(worker, most, event, kept));
+        return kept;
+    };
+
+    CHECK_FALSE(keeps(0, 1));
+    CHECK(keeps(0, 3));
+    CHECK_FALSE(keeps(0, 3)); // of what it has kept
+    CHECK(box.inbox.has_run(0));
+    CHECK_FALSE(keeps(1, 3)); // the last one in line
+    CHECK_FALSE(box.inbox.has_run(1));
+}
+
 TEST_CASE("what has got its key takes its turn by its ticket among those that never waited", "[inbox]") {
     const unsigned worker = GENERATE(0U, Inbox::no_worker);
     Box box(16, 1);
@@ -108,7 +128,8 @@ TEST_CASE("a worker's claimed run counts as waiting and can be taken over in ord
         REQUIRE(box.put(i) == Refusal::none);
     }
     TakenEvent event;
-    REQUIRE(box.inbox.take_plain(0, 32, event)); // worker 0 holds 1 to 8
+    bool kept = false;
+    REQUIRE(box.inbox.take_plain(0, 32, event, kept)); // worker 0 holds 1 to 8
     CHECK(event->data<int>() == 0);
     event.reset();
     CHECK(box.inbox.waiting() == 8);
@@ -119,13 +140,13 @@ TEST_CASE("a worker's claimed run counts as waiting and can be taken over in ord
     while (box.inbox.steal(1, event)) {
         stolen.push_back(event->data<int>());
         event.reset();
-        while (box.inbox.take_plain(1, 1, event)) {
+        while (box.inbox.take_plain(1, 1, event, kept)) {
             stolen.push_back(event->data<int>());
             event.reset();
         }
     }
     CHECK(stolen == std::vector<int>{5, 6, 7, 8, 3, 4, 2, 1});
-    CHECK_FALSE(box.inbox.take_plain(0, 32, event));
+    CHECK_FALSE(box.inbox.take_plain(0, 32, event, kept));
     CHECK(box.inbox.waiting() == 0);
     CHECK_FALSE(box.inbox.has_work());
 }
@@ -135,7 +156,8 @@ TEST_CASE("dropping the oldest finds it in a run, in line, and among those that 
     REQUIRE(box.put(0) == Refusal::none);
     REQUIRE(box.put(1) == Refusal::none);
     TakenEvent event;
-    REQUIRE(box.inbox.take_plain(0, 32, event)); // 1 is claimed
+    bool kept = false;
+    REQUIRE(box.inbox.take_plain(0, 32, event, kept)); // 1 is claimed
     event.reset();
     REQUIRE(box.put(2, "k") == Refusal::none);
     REQUIRE(box.put(3, "k") == Refusal::none);
