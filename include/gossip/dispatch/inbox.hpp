@@ -53,6 +53,7 @@ public:
     /// All who poll count as one worker.
     static constexpr std::uint8_t patience = 16;
     static constexpr std::uint32_t longest_run = 32;
+    static constexpr std::uint8_t turns_a_look = 32;
     static constexpr unsigned no_worker = ClaimedRuns::no_worker;
 
     static constexpr std::uint32_t lane_bit(std::size_t lane) noexcept { return 1U << lane; }
@@ -171,6 +172,26 @@ public:
         return true;
     }
 
+    /// Asked before a turn; each 32nd time it looks at the oldest event that somebody has claimed and not begun. If that
+    /// is the one of the last look its worker is held up, and it is taken over; what comes after it is next.
+    [[nodiscard]] bool take_overdue(unsigned worker, Seat& seat, TakenEvent& into) noexcept {
+        if (++seat.turns < turns_a_look) [[likely]] {
+            return false;
+        }
+        Ticket ticket = Backlog::none;
+        const unsigned holder = runs_.holder_of_oldest(ticket);
+        const bool overdue = holder != no_worker && holder != worker && ticket == seat.oldest;
+        seat.oldest = ticket;
+        if (!overdue || !runs_.take(holder, ticket)) {
+            seat.turns = 0;
+            return false;
+        }
+        seat.turns = turns_a_look - 1;
+        seat.oldest = ticket + 1;
+        take_out(normal, lanes_.plain(), ticket, into);
+        return true;
+    }
+
     /// Takes over part of what another worker has claimed and not begun. A worker keeps the rest of it as its own run,
     /// and then looks whether somebody sleeps.
     [[nodiscard]] bool steal(unsigned worker, TakenEvent& into) noexcept {
@@ -194,12 +215,12 @@ public:
             skipped[lane].store(times, std::memory_order_relaxed); // relaxed: a tally; two who poll may lose one
         };
         const auto take = [&](std::size_t lane) {
-            if (!take_from_lane(lane, worker, into, limits)) {
+            if (!(lane == normal && take_overdue(worker, seat, into)) && !take_from_lane(lane, worker, into, limits)) {
                 return false;
             }
             for (std::size_t lower = 0; lower < lane; ++lower) {
-                const bool waits = lower == normal ? lane_has_work(normal) || (worker != no_worker && has_run(worker))
-                                                   : (wanted & lane_bit(lower)) != 0;
+                const bool waits =
+                    lower == normal ? lane_has_work(normal) || runs_.any() : (wanted & lane_bit(lower)) != 0;
                 const unsigned before = skipped[lower].load(std::memory_order_relaxed); // relaxed: as above
                 set(lower, waits ? static_cast<std::uint8_t>(before + 1) : std::uint8_t{0});
             }

@@ -33,6 +33,8 @@ struct alignas(platform::cache_line) Seat {
     const TopicEntry* latest = nullptr; // the name looked up last
     std::array<std::atomic<std::uint8_t>, 4> skipped{}; // how often each lane was passed over
     std::uint8_t tasks_in_a_row = 0;
+    std::uint8_t turns = 0;                   // since the last look at what others have claimed,
+    std::uint64_t oldest = ~std::uint64_t{0}; // and the oldest ticket there
     alignas(platform::cache_line) LedgerShard ledger;
 };
 

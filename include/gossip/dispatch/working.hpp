@@ -72,7 +72,8 @@ inline bool Engine::work(unsigned worker) {
         TakenEvent event;
         bool kept = false;
         show();
-        if (!inbox_.take_plain(worker, most - done, event, kept)) {
+        if (!(done == 0 && inbox_.take_overdue(worker, seat, event)) &&
+            !inbox_.take_plain(worker, most - done, event, kept)) {
             if (done != 0 || !inbox_.steal(worker, event)) {
                 break;
             }

@@ -387,6 +387,51 @@ TEST_CASE("a processor that blocks delays no event but its own while the bus is 
     }
 }
 
+TEST_CASE("a processor that blocks delays no event but its own while another worker always finds the next one",
+          "[bus][order]") {
+    const auto workers = GENERATE(2U, 3U);
+    const auto chain = GENERATE(Priority::normal, Priority::high);
+    constexpr int rounds = 30;
+    constexpr int behind = 7;
+    std::array<Gate, rounds> gates;
+    std::atomic<int> passed{0};
+    std::atomic<int> seen{0};
+    std::atomic<int> links{0};
+    std::atomic<bool> over{false};
+    EventBus bus{Config{.workers = workers, .buffer_size = 256}};
+    auto s = bus.subscribe(step, [&](const Step& at) {
+        if (at.line == 0 && !over) { // keeps itself going
+            ++links;
+            bus.publish(step, at, {.priority = chain});
+        } else if (at.line == 1) { // one that blocks, and what is claimed together with it
+            bus.publish(step, {2, at.number});
+            for (int n = 0; n < behind; ++n) {
+                bus.publish(step, {3, n});
+            }
+        } else if (at.line == 2) {
+            static_cast<void>(gates[static_cast<std::size_t>(at.number)].pass());
+            ++passed;
+        } else if (at.line == 3) {
+            ++seen;
+        }
+    });
+    bus.publish(step, {0, 0});
+
+    bool all = true;
+    for (int round = 0; round < rounds && all; ++round) {
+        const int before = links;
+        static_cast<void>(eventually([&] { return links - before > 200; }));
+        seen = 0;
+        bus.publish(step, {1, round});
+        all = eventually([&] { return seen == behind; }, 10s);
+        gates[static_cast<std::size_t>(round)].open();
+        all = eventually([&] { return passed == round + 1; }) && all;
+    }
+    over = true;
+
+    CHECK(all);
+}
+
 TEST_CASE("a processor that blocks delays later events of its key, and none of another", "[bus][order][keys]") {
     Gate gate;
     std::atomic<int> other{0};

@@ -2,6 +2,7 @@
 
 #include "support/catch.hpp"
 
+#include <algorithm>
 #include <array>
 #include <string>
 #include <vector>
@@ -149,6 +150,71 @@ TEST_CASE("a worker's claimed run counts as waiting and can be taken over in ord
     CHECK_FALSE(box.inbox.take_plain(0, 32, event, kept));
     CHECK(box.inbox.waiting() == 0);
     CHECK_FALSE(box.inbox.has_work());
+}
+
+TEST_CASE("what a worker has claimed and does not begin is taken over by those who always find something else",
+          "[inbox]") {
+    Box box(256, 3);
+    for (int i = 0; i < 5; ++i) {
+        REQUIRE(box.put(i) == Refusal::none);
+    }
+    TakenEvent event;
+    bool kept = false;
+    REQUIRE(box.inbox.take_plain(0, 32, event, kept)); // worker 0 holds 1 to 4
+    REQUIRE(kept);
+    event.reset();
+    std::vector<int> taken_over;
+    std::size_t turns = 0;
+    const auto note = [&](int value) {
+        if (value < 100) {
+            taken_over.push_back(value);
+        }
+    };
+
+    SECTION("the plain way") {
+        for (; taken_over.size() < 4 && turns < 1'000; ++turns) {
+            REQUIRE(box.put(100) == Refusal::none);
+            REQUIRE((box.inbox.take_overdue(1, box.seat, event) || box.inbox.take_plain(1, 1, event, kept)));
+            note(event->data<int>());
+            event.reset();
+        }
+        CHECK(turns == 2 * Inbox::turns_a_look + 3);
+    }
+    SECTION("while something wants attention") {
+        const unsigned taker = GENERATE(1U, Inbox::no_worker);
+        for (; taken_over.size() < 4 && turns < 1'000; ++turns) {
+            REQUIRE(box.put(100) == Refusal::none);
+            note(box.take(taker));
+        }
+        CHECK(turns == 2 * Inbox::turns_a_look + 3);
+    }
+    SECTION("while there is always something of higher priority") {
+        for (; taken_over.size() < 4 && turns < 1'000; ++turns) {
+            REQUIRE(box.put(100, "", Priority::high) == Refusal::none);
+            note(box.take(1));
+        }
+        CHECK(turns == 4 * (Inbox::patience + 1));
+        std::sort(taken_over.begin(), taken_over.end());
+    }
+    CHECK(taken_over == std::vector<int>{1, 2, 3, 4});
+    CHECK_FALSE(box.inbox.has_run(0));
+}
+
+TEST_CASE("a run from which its worker goes on taking is not taken over while there is something else", "[inbox]") {
+    Box box(64, 2);
+    for (int i = 0; i < 10; ++i) {
+        REQUIRE(box.put(i) == Refusal::none);
+    }
+    TakenEvent event;
+    bool kept = false;
+    for (int i = 0; i < 10; ++i) {
+        REQUIRE(box.inbox.take_plain(0, 32, event, kept));
+        CHECK(event->data<int>() == i);
+        event.reset();
+        for (int turn = 0; turn < Inbox::turns_a_look; ++turn) {
+            CHECK_FALSE(box.inbox.take_overdue(1, box.seat, event));
+        }
+    }
 }
 
 TEST_CASE("dropping the oldest finds it in a run, in line, and among those that wait for their key", "[inbox]") {
