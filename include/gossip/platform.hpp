@@ -236,6 +236,9 @@ private:
 /// Cost:    park and unpark are each one system call where the thread really sleeps (the waker pays 5 to 9 µs).
 class Parker {
 public:
+    /// The time by which timeouts pass.
+    [[nodiscard]] static std::int64_t now_ns() noexcept { return monotonic_ns(); }
+
     /// Sleeps until `unpark`, or for `timeout_ns`; negative: without end. True if it was unparked.
     bool park(std::int64_t timeout_ns) noexcept {
 #if GOSSIP_HAS_FUTEX

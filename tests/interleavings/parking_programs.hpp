@@ -353,7 +353,7 @@ struct ServesTimers {
         bool earliest = false;
         timers.add(due, static_cast<int>(due), &earliest);
         if (earliest) {
-            lot.timer_moved();
+            lot.timer_moved(until_due());
         }
     }
 

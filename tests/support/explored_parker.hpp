@@ -35,6 +35,7 @@ private:
 
 class ExploredParker {
 public:
+    static std::int64_t now_ns() { return Execution::now().time(); }
     bool park(std::int64_t timeout_ns) {
         Execution& now = Execution::now();
         now.step();

@@ -22,7 +22,8 @@ namespace gossip::GOSSIP_VERSION_NAMESPACE {
 /// work again at once. While somebody is on duty nobody needs to be woken, and a publisher learns that with one load.
 /// The worker on duty resigns before it does anything that may take long. Should it be wrong about that, the *lookout*
 /// notices: one of the sleepers, which looks up every period while the bus is active and takes over the duty of
-/// whoever has made no progress for a whole period. The *timekeeper* is the sleeper that gets up for the next timer.
+/// whoever has made no progress for a whole period. The *timekeeper* is the sleeper that gets up for the next timer; it
+/// may be the lookout as well, whose looks no timer puts off.
 ///
 /// States of a worker, as in tests/models/parking.pml, which shows that no wake-up is lost:
 ///   `working`    runs something, or looks for it; it may be on duty
@@ -133,15 +134,15 @@ public:
         }
     }
 
-    /// A timer has become the earliest: somebody must sleep no longer than that.
-    void timer_moved() noexcept {
+    /// A timer has become the earliest, due in `within_ns`: somebody must sleep no longer than that.
+    void timer_moved(std::int64_t within_ns = 0) noexcept {
         Parker* parker = nullptr;
         {
             const std::lock_guard lock(mutex_);
             if (timekeeper_ == nobody && !listed_.empty()) {
-                timekeeper_ = listed_.front();
+                keep_time(listed_.front());
             }
-            if (timekeeper_ != nobody) {
+            if (timekeeper_ != nobody && (up_at_ == never || up_at_ - Parker::now_ns() > within_ns)) {
                 parker = &places_[timekeeper_].parker;
             }
         }
@@ -166,14 +167,11 @@ public:
             if (!places_[me].listed) {
                 return; // a waker took us off the list; its unpark, if it is still to come, only cancels a later park
             }
-            if (unparked) {
-                continue;
-            }
             if (due && timekeeper_ == me) {
                 leave(me);
                 return;
             }
-            if (lookout_ == me && look_around(me, source)) {
+            if (lookout_ == me && look_at_ <= Parker::now_ns() && look_around(me, source)) {
                 return;
             }
         }
@@ -227,11 +225,10 @@ private:
             } while (!state_.compare_exchange_weak(state, next, std::memory_order_seq_cst, // [announced] then has_work
                                                    std::memory_order_relaxed));            // relaxed: another guess
             if (attended && lookout_ == nobody) {
-                lookout_ = me;
-                seen_owner_ = 0;
+                look_out(me);
             }
             if (timekeeper_ == nobody) {
-                timekeeper_ = me;
+                keep_time(me);
             }
         }
         if (!stopping && (attended || !source.has_work())) {
@@ -244,27 +241,49 @@ private:
         return false;
     }
 
+    void look_out(unsigned who) noexcept {
+        lookout_ = who;
+        look_at_ = Parker::now_ns() + lookout_period_ns;
+        seen_owner_ = 0;
+    }
+    void keep_time(unsigned who) noexcept {
+        timekeeper_ = who;
+        up_at_ = never;
+    }
+
     [[nodiscard]] bool keeps_time(unsigned me) noexcept {
         const std::lock_guard lock(mutex_);
         return timekeeper_ == me;
     }
 
     /// The source is asked for its timers, and so may ask a clock of the user's, after the lock: whoever makes `me` the
-    /// timekeeper meanwhile unparks it.
+    /// timekeeper meanwhile, or moves a timer, unparks it.
     template <class Source>
     std::int64_t timeout_of(unsigned me, const Source& source) noexcept {
-        bool keeper = false;
         std::int64_t timeout = never;
         {
             const std::lock_guard lock(mutex_);
-            keeper = timekeeper_ == me;
-            timeout = lookout_ == me ? lookout_period_ns : never;
+            if (lookout_ == me) {
+                timeout = look_at_ - Parker::now_ns();
+            }
+            if (timekeeper_ != me) {
+                return timeout < 0 ? 0 : timeout;
+            }
+            up_at_ = never; // not known yet
         }
-        if (keeper) {
-            const std::int64_t due = source.until_due();
-            timeout = due < timeout ? due : timeout;
+        const std::int64_t due = source.until_due();
+        timeout = due < timeout ? due : timeout;
+        if (timeout <= 0) {
+            return 0;
         }
-        return timeout < 0 ? 0 : timeout;
+        if (timeout != never) {
+            const std::lock_guard lock(mutex_);
+            if (timekeeper_ == me) {
+                const std::int64_t now = Parker::now_ns();
+                up_at_ = timeout < never - now ? now + timeout : never;
+            }
+        }
+        return timeout;
     }
 
     /// The lookout's turn, under the lock. True if `me` got up, on duty.
@@ -278,6 +297,7 @@ private:
                 if (owner != seen_owner_ || progress != seen_progress_) {
                     seen_owner_ = owner;
                     seen_progress_ = progress;
+                    look_at_ = Parker::now_ns() + lookout_period_ns;
                     return false;
                 }
             }
@@ -331,14 +351,13 @@ private:
             stand_down();
             if (!listed_.empty() &&
                 (state_.load(std::memory_order_relaxed) & owner_mask) != 0) { // relaxed: who goes off duty later looks
-                lookout_ = listed_.front();
-                seen_owner_ = 0;
+                look_out(listed_.front());
                 state_.fetch_or(lookout_flag, std::memory_order_seq_cst); // [announced] runs are watched again
                 places_[lookout_].parker.unpark();
             }
         }
         if (timekeeper_ == who) {
-            timekeeper_ = listed_.empty() ? nobody : listed_.front();
+            keep_time(listed_.empty() ? nobody : listed_.front());
             if (timekeeper_ != nobody) {
                 places_[timekeeper_].parker.unpark();
             }
@@ -351,7 +370,9 @@ private:
     alignas(platform::cache_line) Mutex mutex_;
     std::vector<unsigned> listed_;
     unsigned lookout_ = nobody;
+    std::int64_t look_at_ = 0; // when the lookout looks next, whatever it gets up for meanwhile
     unsigned timekeeper_ = nobody;
+    std::int64_t up_at_ = never; // when the timekeeper looks at the timers by itself; never: unknown
     std::uint64_t seen_owner_ = 0;
     std::uint64_t seen_progress_ = 0;
 };

@@ -181,8 +181,8 @@ public:
             lot_.wake_one();
         }
     }
-    /// The next timer is due earlier than it was.
-    void notify_timer() noexcept { lot_.timer_moved(); }
+    /// The next timer is due earlier than it was, in `within_ns`.
+    void notify_timer(std::int64_t within_ns = 0) noexcept { lot_.timer_moved(within_ns); }
     void wake_all() noexcept { lot_.wake_all(); }
 
     /// Asked by a worker before it takes work: may it claim several items ahead? `brief` says that items have been

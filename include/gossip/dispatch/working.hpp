@@ -225,7 +225,7 @@ inline TimerId Engine::schedule(std::int64_t due_ns, std::unique_ptr<Task> task)
     bool earliest = false;
     const TimerId id = timers_.add(due_ns, std::move(task), &earliest);
     if (earliest) {
-        pool_.notify_timer();
+        pool_.notify_timer(until_due());
     }
     return id;
 }

@@ -6,6 +6,8 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <functional>
+#include <mutex>
 #include <thread>
 #include <vector>
 
@@ -43,6 +45,17 @@ struct Sleeper {
     std::atomic<bool> awake{false};
     std::thread thread;
 };
+
+/// Passes a sleeper's time for it: the script says whether it was unparked, given for how long it would sleep.
+struct ScriptedParker {
+    static inline std::int64_t time = 0;
+    static inline int unparks = 0;
+    static inline std::function<bool(std::int64_t)> script;
+    static std::int64_t now_ns() { return time; }
+    bool park(std::int64_t timeout) { return script(timeout); }
+    void unpark() { ++unparks; }
+};
+using ScriptedLot = gossip::ParkingLot<std::atomic, ScriptedParker, std::mutex>;
 
 } // namespace parking_lot_test
 
@@ -141,6 +154,74 @@ TEST_CASE("the lookout takes over from an owner that makes no progress", "[parki
 
     CHECK(eventually([&] { return lookout.awake.load(); }));
     CHECK(lot.on_duty(1));
+}
+
+TEST_CASE("the lookout takes over, however often timers move", "[parking_lot]") {
+    constexpr std::int64_t often = 50'000;
+    ScriptedLot lot(2);
+    Source source;
+    source.due = 10'000'000'000;
+    REQUIRE(lot.take_duty(0)); // and is stuck
+    ScriptedParker::time = 0;
+    int parks = 0;
+    ScriptedParker::script = [&](std::int64_t timeout) {
+        source.work = true; // from when it lies down
+        if (++parks == 1'000) {
+            lot.wake_helper();
+        }
+        ScriptedParker::time += timeout < often ? timeout : often;
+        return timeout > often;
+    };
+
+    lot.sleep(1, source);
+
+    CHECK(lot.on_duty(1));
+    CHECK(ScriptedParker::time == 2 * ScriptedLot::lookout_period_ns);
+}
+
+TEST_CASE("a lookout that keeps the time as well gives nobody less time for a timer that is gone", "[parking_lot]") {
+    ScriptedLot lot(2);
+    Source source;
+    source.work = true;
+    source.due = 100; // each time it is asked, and never over
+    REQUIRE(lot.take_duty(0));
+    ScriptedParker::time = 0;
+    ScriptedParker::script = [&](std::int64_t timeout) {
+        ScriptedParker::time += timeout;
+        return false;
+    };
+
+    lot.sleep(1, source);
+
+    CHECK(lot.on_duty(1));
+    CHECK(ScriptedParker::time == 2 * ScriptedLot::lookout_period_ns);
+}
+
+TEST_CASE("a timer moves nobody who will be up in time for it", "[parking_lot]") {
+    ScriptedLot lot(1);
+    Source source;
+    source.due = 1'000;
+    ScriptedParker::time = 0;
+    ScriptedParker::unparks = 0;
+    int parks = 0;
+    ScriptedParker::script = [&](std::int64_t timeout) {
+        CHECK(timeout == 1'000);
+        ScriptedParker::time += 400;
+        lot.timer_moved(2'000);
+        lot.timer_moved(600);
+        CHECK(ScriptedParker::unparks == 0);
+        lot.timer_moved(599);
+        CHECK(ScriptedParker::unparks == 1);
+        lot.timer_moved(); // the clock may have jumped
+        CHECK(ScriptedParker::unparks == 2);
+        ++parks;
+        lot.wake_one();
+        return true;
+    };
+
+    lot.sleep(0, source);
+
+    CHECK(parks == 1);
 }
 
 TEST_CASE("without work the lookout lets the duty go, and sleeps on", "[parking_lot]") {
