@@ -1,8 +1,8 @@
 // What does it cost to add an event to a batch, and to run one, beside the user's work? Beside them: the same events
 // into a processor that does nothing, and what a careful author would write by hand, a vector under a mutex. One
 // item is one event on its way through the bus, on this thread alone; what was not delivered is an error. "adding" and
-// "running" are the two steps timed apart, "event" is the whole, "event/keyed" events of ten keys, published in place by
-// publish_sync. `allocations` are those of one event.
+// "running" are the two steps timed apart, "event" is the whole, "event/keyed" events of ten keys, published in place
+// by publish_sync. `allocations` are those of one event.
 
 #include <gossip/batch/batch.hpp>
 #include <gossip/bus/event_bus.hpp>

@@ -5,9 +5,9 @@
 // time that the whole process used in them.
 // life: construction and shutdown without an event between them; `allocations` are those of one life.
 // memory: bytes that malloc hands out, without the stacks of threads: `bus` for a bus of 2 workers and 1,024 places, as
-// the default is, that has carried no event; `queued_event` for each event of 48 bytes in a full buffer, from the growth
-// of a bus with 65,536 of them over one with 1,024; `subscription` for each of 1,000 to one topic; `topic` for each of
-// 1,000 topics beyond its subscription. The locked bus has no topics.
+// the default is, that has carried no event; `queued_event` for each event of 48 bytes in a full buffer, from the
+// growth of a bus with 65,536 of them over one with 1,024; `subscription` for each of 1,000 to one topic; `topic` for
+// each of 1,000 topics beyond its subscription. The locked bus has no topics.
 //
 //   footprint_bench --benchmark_repetitions=15 --benchmark_enable_random_interleaving=true
 //                   --benchmark_report_aggregates_only=true

@@ -1,6 +1,6 @@
 // What do the operations cost that the original's own suite measures? The suite of the Go library of this name, shape
-// by shape, each beside what that suite said when it ran on a machine of this kind (`original_ns`; not of this run), and
-// beside what one would write by hand, in this run.
+// by shape, each beside what that suite said when it ran on a machine of this kind (`original_ns`; not of this run),
+// and beside what one would write by hand, in this run.
 //
 // The suite counts calls, and most of its publishes are refused by a full buffer. `calls` counts so: an iteration is
 // one publish into a buffer of 1,024 that refuses when it is full, whatever came of it; `refused` is the part that
@@ -9,8 +9,8 @@
 // handled must be what was published, or the run fails.
 // Data: none; 16 bytes; 1 KiB; 10 KiB, each copied into its event, where the original passes a pointer.
 // subscribe: one subscription made and ended; by hand in a map of vectors under a mutex. batch_add: one event
-// published, collected and run, 100 to a run; batch_flush: 100 events published, collected and run by one flush; by hand
-// a vector under a mutex, filled by the locked bus. Filters and middleware: one question, one call.
+// published, collected and run, 100 to a run; batch_flush: 100 events published, collected and run by one flush; by
+// hand a vector under a mutex, filled by the locked bus. Filters and middleware: one question, one call.
 // `allocations` are those of all threads for each iteration.
 
 #include "support/allocations.hpp"

@@ -1,10 +1,11 @@
-// What do the operations of the original's suite cost through a Redis server of our own, shape by shape? Beside what the
-// Go library of this name took when it ran on a machine of this kind (`original_ns`; not of this run), where there is a
-// figure of it, and beside hiredis by hand, which waits for each answer before it goes on. All over TCP on 127.0.0.1.
+// What do the operations of the original's suite cost through a Redis server of our own, shape by shape? Beside what
+// the Go library of this name took when it ran on a machine of this kind (`original_ns`; not of this run), where there
+// is a figure of it, and beside hiredis by hand, which waits for each answer before it goes on. All over TCP on
+// 127.0.0.1.
 //
 // publish: an iteration is one event published on one bus, accepted, received by another and handled; without
-// processors, published and confirmed by the server. No data; text of 128 bytes, 1 KiB and 10 KiB with the default codec
-// over Pub/Sub. contention: 50 threads publish on one bus; by hand each has a connection of its own.
+// processors, published and confirmed by the server. No data; text of 128 bytes, 1 KiB and 10 KiB with the default
+// codec over Pub/Sub. contention: 50 threads publish on one bus; by hand each has a connection of its own.
 // subscribe: one subscription made, confirmed by the server, and ended. new_bus: made and shut down; by hand two
 // connections made and greeted. configuration: options checked; by hand the url read with sscanf. batch_add: one event
 // published, received, collected and run, 100 to a run; batch_flush: 100 published, received, collected and run by one

@@ -5,8 +5,8 @@
 // worker that never sleeps takes the events out meanwhile, on another processor if there is one.
 // publish_sync: 1 and 10 processors, beside the same calls of std::function in a loop, bare and behind a reader's lock.
 //
-// `ns` is the time of one publish; `allocations` are those of each publish, on whatever thread. What is refused, or does
-// not come out again, fails the run.
+// `ns` is the time of one publish; `allocations` are those of each publish, on whatever thread. What is refused, or
+// does not come out again, fails the run.
 //
 //   publish_bench --benchmark_repetitions=15 --benchmark_enable_random_interleaving=true
 //                 --benchmark_report_aggregates_only=true

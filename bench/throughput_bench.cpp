@@ -6,7 +6,8 @@
 //
 // One iteration is a bus made, `events` published and all of them handled; the time runs from the publishers' common
 // start to the end of shutdown. Items are events *delivered*: what the processors counted must be what was published
-// and what the bus reports, or the run fails. `allocations` are those of all threads for an event. `others` is how many processors the rest of the machine kept busy
+// and what the bus reports, or the run fails. `allocations` are those of all threads for an event. `others` is how many
+// processors the rest of the machine kept busy
 // meanwhile: compare medians of one run in which it is small, and ratios rather than figures.
 //
 //   throughput_bench --benchmark_repetitions=9 --benchmark_enable_random_interleaving=true
