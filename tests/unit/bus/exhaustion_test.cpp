@@ -4,9 +4,8 @@
 #include "support/allocation_counter.hpp"
 #include "support/catch.hpp"
 #include "support/eventually.hpp"
+#include "support/few_threads.hpp"
 #include "support/seed.hpp"
-
-#include <pthread.h>
 
 #include <array>
 #include <atomic>
@@ -194,31 +193,11 @@ TEST_CASE("a bus that there is no memory for is not made, and leaves nothing beh
 }
 
 TEST_CASE("a bus whose threads can't be made is not made, and says why", "[exhaustion]") {
-    // A stack larger than the address space: no thread of this process can be made, whoever asks for it.
-    struct NoThreads {
-        NoThreads() {
-            pthread_attr_t attributes;
-            pthread_getattr_default_np(&before);
-            pthread_attr_init(&attributes);
-            pthread_attr_setstacksize(&attributes, std::size_t{1} << 62U);
-            set = pthread_setattr_default_np(&attributes) == 0;
-            pthread_attr_destroy(&attributes);
-        }
-        NoThreads(const NoThreads&) = delete;
-        NoThreads& operator=(const NoThreads&) = delete;
-        ~NoThreads() {
-            pthread_setattr_default_np(&before);
-            pthread_attr_destroy(&before);
-        }
-        pthread_attr_t before{};
-        bool set = false;
-    };
     const auto owned = std::make_shared<int>(0);
     gossip::testing::ManualClock clock;
     std::string said;
     {
-        const NoThreads no_threads;
-        REQUIRE(no_threads.set);
+        const support::NoThreads no_threads;
         try {
             const gossip::EventBus bus{gossip::Config{
                 .workers = 2, .clock = &clock, .on_error = [owned](const gossip::ErrorReport&) { ++*owned; }}};
@@ -233,6 +212,34 @@ TEST_CASE("a bus whose threads can't be made is not made, and says why", "[exhau
         gossip::EventBus without{gossip::Config{.workers = 0}};
         CHECK(without.publish(tick) == gossip::PublishStatus::accepted);
         CHECK(without.shutdown().unrouted == 1);
+    }
+    gossip::EventBus bus{gossip::Config{.workers = 2}};
+    CHECK(bus.publish(tick) == gossip::PublishStatus::accepted);
+    CHECK(bus.drain(20s));
+}
+
+TEST_CASE("a bus whose second thread can't be made ends the first one and is not made", "[exhaustion]") {
+    if (support::sanitized) {
+        return;
+    }
+    const auto owned = std::make_shared<int>(0);
+    bool refused = false;
+    {
+        const support::OneThread one_thread;
+        try {
+            const gossip::EventBus one{gossip::Config{.workers = 1}};
+        } catch (const std::system_error&) {
+            FAIL("one thread can be made");
+        }
+        try {
+            const gossip::EventBus bus{
+                gossip::Config{.workers = 3, .on_error = [owned](const gossip::ErrorReport&) { ++*owned; }}};
+        } catch (const std::system_error& error) {
+            CHECK(error.code() == std::errc::resource_unavailable_try_again);
+            refused = true;
+        }
+        CHECK(refused);
+        CHECK(owned.use_count() == 1); // nobody runs any more who could have it
     }
     gossip::EventBus bus{gossip::Config{.workers = 2}};
     CHECK(bus.publish(tick) == gossip::PublishStatus::accepted);
