@@ -15,6 +15,7 @@
 #include "support/locked_bus.hpp"
 #include "support/others.hpp"
 #include "support/patience.hpp"
+#include "support/quick.hpp"
 #include "support/textbook_ring.hpp"
 
 #include <gossip/gossip.hpp>
@@ -188,8 +189,8 @@ void spinning_ring(benchmark::State& state) {
 
 } // namespace
 
-BENCHMARK(sleeping)->ArgName("workers")->Arg(1)->Arg(2)->Arg(4)->UseManualTime()->Iterations(1000);
-BENCHMARK(spinning_bus)->Name("spinning/bus")->UseManualTime()->Iterations(5000);
-BENCHMARK(spinning_ring)->Name("spinning/ring")->UseManualTime()->Iterations(5000);
+BENCHMARK(sleeping)->ArgName("workers")->Arg(1)->Arg(2)->Arg(4)->UseManualTime()->Iterations(unless_quick(1000, 250));
+BENCHMARK(spinning_bus)->Name("spinning/bus")->UseManualTime()->Iterations(unless_quick(5000, 1000));
+BENCHMARK(spinning_ring)->Name("spinning/ring")->UseManualTime()->Iterations(unless_quick(5000, 1000));
 
 BENCHMARK_MAIN();

@@ -27,10 +27,10 @@ QUICK_SKIPS = re.compile(
 )
 LONGEST = 900  # seconds that one program may take
 # The programs that the plots need come first, in case the time is short.
-FIRST = ("throughput", "latency", "publish", "original", "open_loop", "scaling", "traffic", "peers", "redis", "redis_latency",
-         "filter", "middleware", "original_redis")
-# With --quick once each: how long they take is fixed, whatever the least time of a benchmark.
-ONCE = ("latency", "open_loop", "redis", "redis_latency", "original_redis")
+FIRST = ("throughput", "latency", "filter", "middleware", "redis", "redis_latency", "open_loop", "scaling", "traffic", "peers",
+         "publish", "original", "original_redis")
+# With --quick once each, and shorter: how long they take is fixed, whatever the least time of a benchmark.
+ONCE = ("latency", "open_loop", "scaling", "traffic", "original", "redis", "redis_latency", "original_redis")
 QUICK = 115  # seconds that all of them together may take with --quick
 
 
@@ -158,24 +158,29 @@ class Progress:
         sys.stderr.flush()
 
 
-def names_of(program):
+def environment(quick):
+    """Of a benchmark; how many there are in those of fixed length is part of their names."""
+    return {**os.environ, "GOSSIP_BENCH_QUICK": "1"} if quick else None
+
+
+def names_of(program, quick):
     done = subprocess.run([program, "--benchmark_list_tests=true"], capture_output=True, text=True, timeout=60,
-                          stdin=subprocess.DEVNULL, check=True)
+                          stdin=subprocess.DEVNULL, check=True, env=environment(quick))
     return [line for line in done.stdout.splitlines() if line]
 
 
-def measure(program, short, names, repetitions, min_time, out, progress, label, longest):
+def measure(program, short, names, repetitions, quick, out, progress, label, longest):
     """The rows of one program, what went wrong, and whether its time was up."""
     exact = "^(" + "|".join(re.sub(r"([.^$*+?()\[\]{}|\\])", r"\\\1", name) for name in names) + ")$"
     command = [program, "--benchmark_filter=" + exact, "--benchmark_repetitions=%d" % repetitions,
-               "--benchmark_enable_random_interleaving=true", "--benchmark_min_time=%g" % min_time,
+               "--benchmark_enable_random_interleaving=true", "--benchmark_min_time=%g" % (0.01 if quick else 0.1),
                "--benchmark_out_format=json", "--benchmark_out=" + out]
     if os.path.exists(out):
         os.remove(out)
     began = time.monotonic()
     log = out[: -len(".json")] + ".log"
     with open(log, "w", encoding="utf-8") as file:
-        running = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+        running = subprocess.Popen(command, env=environment(quick), stdout=file, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
         try:
             while running.poll() is None:
                 spent = time.monotonic() - began
@@ -240,7 +245,6 @@ def main():
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     once = ONCE if options.quick and not options.repetitions else ()
     options.repetitions = options.repetitions or (3 if options.quick else 9)
-    min_time = 0.02 if options.quick else 0.1
     try:
         wanted = re.compile(options.filter)
     except re.error as error:
@@ -268,7 +272,7 @@ def main():
         if "redis" in short and not shutil.which("redis-server"):
             left_out.append(short + ": there is no redis-server here")
             continue
-        names = [name for name in names_of(os.path.join(folder, program)) if wanted.search(short + "/" + name)]
+        names = [name for name in names_of(os.path.join(folder, program), options.quick) if wanted.search(short + "/" + name)]
         if options.quick and not options.filter:
             names = [name for name in names if not QUICK_SKIPS.search(short + "/" + name)]
         if names:
@@ -314,7 +318,7 @@ def main():
             left_out.append(short + ": the time of --quick was up; give it a --filter")
             continue
         repetitions = 1 if short in once else options.repetitions
-        rows, failure, cut = measure(os.path.join(folder, program), short, names, repetitions, min_time,
+        rows, failure, cut = measure(os.path.join(folder, program), short, names, repetitions, options.quick,
                                      os.path.join(raw, short + ".json"), progress, label, longest)
         if cut and options.quick:
             left_out.append(short + ": cut off when the time of --quick was up; give it a --filter")

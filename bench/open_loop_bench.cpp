@@ -11,6 +11,7 @@
 #include "support/locked_bus.hpp"
 #include "support/open_loop.hpp"
 #include "support/others.hpp"
+#include "support/quick.hpp"
 
 #include <gossip/gossip.hpp>
 
@@ -29,7 +30,7 @@ struct Data {
 
 inline constexpr gossip::Topic<Data> topic{"bench.event"};
 
-std::int64_t count_at(std::int64_t rate) { return std::min<std::int64_t>(rate, 200'000); }
+std::int64_t count_at(std::int64_t rate) { return std::min(rate, unless_quick(200'000, 30'000)); }
 
 void through_bus(benchmark::State& state) {
     const Others others;

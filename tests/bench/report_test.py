@@ -253,8 +253,10 @@ class Report(unittest.TestCase):
         self.write("root/bench/%s.cpp" % name, "// What is it? An invention.\n\nint main() {}\n")
         self.markers()
         path = self.write("build/bench/" + name, """#!%s
-import json, re, sys
+import json, os, re, sys
 names = %r
+if "GOSSIP_BENCH_QUICK" in os.environ:
+    names = [n.replace("iterations:1000", "iterations:250") for n in names]
 arguments = dict(a.lstrip("-").split("=", 1) for a in sys.argv[1:])
 if "benchmark_list_tests" in arguments:
     print("\\n".join(names))
@@ -358,13 +360,14 @@ time.sleep(100)
         self.assertFalse(alive(int(self.read("pid"))))
 
     def test_a_quick_run_measures_programs_of_fixed_length_once(self):
-        self.fake_program("open_loop_bench", ["a"])
+        self.fake_program("open_loop_bench", ["a/iterations:1000"])
         self.fake_program("first_bench", ["b"])
 
         done = self.measure("--quick")
 
         programs = json.loads(self.read("build/report.json"))["programs"]
         self.assertEqual({each["name"]: len(each["rows"]) for each in programs}, {"open_loop": 1, "first": 3})
+        self.assertEqual(programs[0]["rows"][0]["name"], "a/iterations:250")
         self.assertIn("Medians of 3 (1 of open_loop)", done.stdout)
 
     def test_who_is_asked_to_end_ends_the_benchmark_too(self):
