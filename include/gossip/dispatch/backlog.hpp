@@ -211,13 +211,16 @@ public:
         return waits_for == nullptr ? Oldest::holds_key : Oldest::waits_for_key;
     }
 
-    /// Takes any event that waits for its key, spilled or not; for giving up everything that waits.
+    /// Takes any event that waits for its key, spilled or not; for giving up everything that waits. Forgets on its way
+    /// who holds a key that nobody waits for: intake is closed.
     [[nodiscard]] bool take_parked(const std::array<EventRing*, priority_count>& rings, TakenEvent& into) noexcept {
         std::unique_ptr<Spilled> node;
         const std::lock_guard lock(lock_);
-        for (auto& [name, key] : keys_) {
+        while (!keys_.empty()) {
+            Key& key = keys_.begin()->second;
             const Link link = key.first;
             if (link == 0) {
+                keys_.erase(keys_.begin());
                 continue;
             }
             unlink(key, link);

@@ -1,6 +1,7 @@
 #include <gossip/dispatch/engine.hpp>
 
 #include "support/catch.hpp"
+#include "support/eventually.hpp"
 
 #include <algorithm>
 #include <array>
@@ -287,6 +288,25 @@ TEST_CASE("everything that waits can be taken for giving it up, keys held or not
         event.reset();
     }
     CHECK(taken == 6);
+    CHECK(box.inbox.waiting() == 0);
+}
+
+TEST_CASE("giving up what waits for 100,000 keys takes its time once, not once for each key", "[inbox]") {
+    constexpr int keys = 100'000;
+    Box box(2 * keys, 1);
+    for (int i = 0; i < 2 * keys; ++i) {
+        REQUIRE(box.put(i, std::to_string(i % keys)) == Refusal::none);
+    }
+    box.inbox.close();
+    const gossip_test::Bounded bounded("giving up what waits for many keys");
+
+    int taken = 0;
+    TakenEvent event;
+    while (box.inbox.take_any(event)) {
+        ++taken;
+        event.reset();
+    }
+    CHECK(taken == 2 * keys);
     CHECK(box.inbox.waiting() == 0);
 }
 
