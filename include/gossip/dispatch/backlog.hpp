@@ -4,6 +4,7 @@
 #include <gossip/core/event.hpp>
 #include <gossip/core/event_access.hpp>
 #include <gossip/dispatch/backlog_lane.hpp>
+#include <gossip/dispatch/held_keys.hpp>
 #include <gossip/dispatch/taken_event.hpp>
 
 #include <algorithm>
@@ -15,9 +16,6 @@
 #include <memory>
 #include <mutex>
 #include <new>
-#include <string>
-#include <string_view>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -44,12 +42,12 @@ public:
     [[nodiscard]] Refusal accept(std::size_t lane, EventRing& ring, Event& event) {
         const std::lock_guard lock(lock_);
         prepare(lane, ring);
-        const auto [key, fresh] = hold(event);
+        const auto [key, fresh] = keys_.hold(event);
         Ticket ticket = 0;
         const Refusal refusal = ring.reserve(ticket);
         if (refusal != Refusal::none) {
             if (fresh) {
-                let_go(key);
+                keys_.let_go(key);
             }
             return refusal;
         }
@@ -80,7 +78,7 @@ public:
         node->order = ++spills_;
         bool waits = false;
         if (event.has_key()) {
-            const auto [key, fresh] = hold(event);
+            const auto [key, fresh] = keys_.hold(event);
             if (!fresh) {
                 append(key->second, link_to(*node));
                 waits = true;
@@ -104,13 +102,13 @@ public:
     /// in which that is ready now, or a negative number.
     [[nodiscard]] int pass_on(const Event& event, const std::array<EventRing*, priority_count>& rings) noexcept {
         const std::lock_guard lock(lock_);
-        const auto key = keys_.find(KeyView{event.key(), event.key_hash()});
-        if (key == keys_.end()) {
+        const auto key = keys_.find(event);
+        if (key == keys_.none()) {
             return -1;
         }
         const Link next = key->second.first;
         if (next == 0) {
-            let_go(key);
+            keys_.let_go(key);
             return -1;
         }
         key->second.first = after(next);
@@ -216,11 +214,11 @@ public:
     [[nodiscard]] bool take_parked(const std::array<EventRing*, priority_count>& rings, TakenEvent& into) noexcept {
         std::unique_ptr<Spilled> node;
         const std::lock_guard lock(lock_);
-        while (!keys_.empty()) {
-            Key& key = keys_.begin()->second;
+        for (auto held = keys_.any(); held != keys_.none(); held = keys_.any()) {
+            Key& key = held->second;
             const Link link = key.first;
             if (link == 0) {
-                keys_.erase(keys_.begin());
+                keys_.let_go(held);
                 continue;
             }
             unlink(key, link);
@@ -257,30 +255,8 @@ private:
     //              announcement that it will sleep, followed by its look at this
     //   [spilled]  an event is counted (release) before whoever sees its end reads the count (acquire)
 
-    struct KeyView {
-        std::string_view text;
-        std::uint64_t hash;
-    };
-    struct KeyName {
-        std::string text;
-        std::uint64_t hash;
-    };
-    struct KeyHash {
-        using is_transparent = void;
-        std::size_t operator()(const KeyView& key) const noexcept { return key.hash; }
-        std::size_t operator()(const KeyName& key) const noexcept { return key.hash; }
-    };
-    struct KeyEqual {
-        using is_transparent = void;
-        template <class A, class B>
-        bool operator()(const A& a, const B& b) const noexcept {
-            return a.hash == b.hash && std::string_view(a.text) == std::string_view(b.text);
-        }
-    };
-
     using Link = WaitingLink;
     using Key = WaitingKey;
-    using Keys = std::unordered_map<KeyName, Key, KeyHash, KeyEqual>;
     using Spilled = SpilledEvent;
     using Lane = BacklogLane;
 
@@ -291,30 +267,6 @@ private:
         if (here.slots.empty()) {
             here.ready.reserve(ring.capacity());
             here.slots.resize(ring.capacity());
-            spare_.reserve(most_spare);
-        }
-    }
-    std::pair<Keys::iterator, bool> hold(const Event& event) {
-        const auto found = keys_.find(KeyView{event.key(), event.key_hash()});
-        if (found != keys_.end()) {
-            return {found, false};
-        }
-        if (spare_.empty()) {
-            return keys_.emplace(KeyName{std::string(event.key()), event.key_hash()}, Key{});
-        }
-        Keys::node_type node = std::move(spare_.back());
-        spare_.pop_back();
-        node.key().text.assign(event.key());
-        node.key().hash = event.key_hash();
-        node.mapped() = Key{};
-        return {keys_.insert(std::move(node)).position, true};
-    }
-    /// Nobody holds the key any more.
-    void let_go(Keys::iterator key) noexcept {
-        if (spare_.size() < spare_.capacity() && key->first.text.capacity() <= most_text) {
-            spare_.push_back(keys_.extract(key));
-        } else {
-            keys_.erase(key);
         }
     }
 
@@ -386,17 +338,13 @@ private:
         counter.fetch_add(static_cast<std::size_t>(by), std::memory_order_release); // [spilled] statistics
     }
 
-    static constexpr std::size_t most_spare = 256; // nodes of keys that nobody holds, kept for the next ones
-    static constexpr std::size_t most_text = 128;  // bytes of such a key
-
     BriefLock lock_;
-    Keys keys_;
-    std::vector<Keys::node_type> spare_;
+    HeldKeys keys_;
     std::array<Lane, priority_count> lanes_;
     std::array<std::atomic<Ticket>, priority_count> first_ready_{none, none, none, none};
     std::array<std::atomic<Ticket>, priority_count> first_spilled_{none, none, none, none};
     std::array<std::atomic<std::size_t>, priority_count> spilled_{};
-    std::uint64_t spills_ = 0; // under mutex_
+    std::uint64_t spills_ = 0; // under lock_
     std::array<std::atomic<std::uint64_t>, priority_count> parked_ever_{};
     std::atomic<std::size_t> parked_{0};
     std::atomic<std::uint64_t> spilled_ever_{0};

@@ -2,6 +2,7 @@
 
 #include <gossip/concurrency/ticket_ring.hpp>
 #include <gossip/core/event.hpp>
+#include <gossip/dispatch/held_keys.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -12,15 +13,6 @@
 namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 
 using EventRing = TicketRing<Event>;
-
-/// An event that waits: 0 none; odd: a spilled one's address and 1; even: its lane and slot.
-using WaitingLink = std::uintptr_t;
-
-/// Those who wait for one key, in the order of their acceptance.
-struct WaitingKey {
-    WaitingLink first = 0;
-    WaitingLink last = 0;
-};
 
 /// An event that was accepted beyond the buffer.
 struct SpilledEvent {
