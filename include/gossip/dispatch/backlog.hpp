@@ -25,9 +25,14 @@ namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 /// ring), those whose key has come free (`ready`), and those that processors published into a full buffer (`spilled`).
 /// A key is held from the acceptance of its first event until the last one has let it go.
 ///
+/// While anything of a priority is spilled the gate of its ring is down: all that draws a ticket then was spilled, and
+/// moves in, the oldest first, as soon as somebody publishes and there is room. So whatever is in the ring was accepted
+/// before whatever is spilled.
+///
 /// Threads: every member from any thread; one brief lock. No user code runs under it: the data of keyed events is boxed
 ///          before.
-/// Order:   `ready` hands out by ticket, so that events take their turn among those that did not wait.
+/// Order:   `ready` hands out by ticket, so that events take their turn among those that did not wait; what is spilled
+///          comes after that.
 /// Cost:    an event whose key is free: two hash lookups; a node is made only while more keys are held than before.
 ///          Only users of keys, and of full buffers, come here.
 class Backlog {
@@ -56,42 +61,61 @@ public:
         if (fresh) {
             ring.commit(ticket);
         } else {
-            const std::size_t index = ticket & (ring.capacity() - 1);
-            lanes_[lane].slots[index] = {ticket, 0, &key->second};
-            append(key->second, link_to(lane, index));
-            lanes_[lane].come_last(index);
-            ring.commit_parked(ticket);
-            parked_ever_[lane].fetch_add(1, std::memory_order_release); // [spilled] statistics
+            append(key->second, park(lane, ring, ticket, key->second));
             count(parked_, +1);
         }
         return Refusal::none;
     }
 
-    /// Accepts an event that has found `ring` full, beyond the buffer. False if intake is closed.
+    /// Accepts an event that has found `ring` full: behind what was spilled before it, in the ring if there is room for
+    /// all of that by now, beyond it if not. False if intake is closed. May throw std::bad_alloc; the event is the
+    /// caller's then.
     [[nodiscard]] bool spill(std::size_t lane, EventRing& ring, Event& event) {
-        auto node = std::make_unique<Spilled>(lane, 0, 0);
+        auto node = std::make_unique<Spilled>(lane);
         const std::lock_guard lock(lock_);
         if (ring.closed()) {
             return false;
         }
-        node->before = ring.tail();
-        node->order = ++spills_;
-        bool waits = false;
+        Key* waits_for = nullptr;
         if (event.has_key()) {
+            prepare(lane, ring);
             const auto [key, fresh] = keys_.hold(event);
-            if (!fresh) {
-                append(key->second, link_to(*node));
-                waits = true;
-            }
+            waits_for = fresh ? nullptr : &key->second;
         }
+        SpillList& list = lanes_[lane].spilled;
+        Ticket ticket = 0;
+        if (move_in(lane, ring) && ring.reserve(ticket, true) == Refusal::none) {
+            ::new (ring.storage(ticket)) Event(std::move(event));
+            if (waits_for == nullptr) {
+                ring.commit(ticket);
+            } else {
+                append(*waits_for, park(lane, ring, ticket, *waits_for));
+                count(parked_, +1);
+            }
+            ring.raise_gate(); // not before: the room is for whoever is inside
+            return true;
+        }
+        ring.lower_gate();
         ::new (static_cast<void*>(node->storage)) Event(std::move(event));
         spilled_ever_.fetch_add(1, std::memory_order_release); // [spilled] counted before it can end
-        Spilled* const spilled = node.release();
-        if (waits) {
-            count(parked_, +1);
+        Spilled& spilled = list.append(std::move(node));
+        if (waits_for == nullptr) {
+            let_run(spilled);
         } else {
-            queue_spilled(*spilled, ring);
+            spilled.key = waits_for;
+            append(*waits_for, link_to(spilled));
+            count(parked_, +1);
         }
+        return true;
+    }
+
+    /// Moves some of what was spilled to where `ring` has room by now. True if nothing is left of it: the gate is up.
+    [[nodiscard]] bool refill(std::size_t lane, EventRing& ring) noexcept {
+        const std::lock_guard lock(lock_);
+        if (!move_in(lane, ring)) {
+            return false;
+        }
+        ring.raise_gate();
         return true;
     }
 
@@ -100,7 +124,7 @@ public:
 
     /// The key of an event that has let it go passes to the next event of that key, if there is one. Returns the lane
     /// in which that is ready now, or a negative number.
-    [[nodiscard]] int pass_on(const Event& event, const std::array<EventRing*, priority_count>& rings) noexcept {
+    [[nodiscard]] int pass_on(const Event& event) noexcept {
         const std::lock_guard lock(lock_);
         const auto key = keys_.find(event);
         if (key == keys_.none()) {
@@ -111,14 +135,12 @@ public:
             keys_.let_go(key);
             return -1;
         }
-        key->second.first = after(next);
-        if (key->second.first == 0) {
-            key->second.last = 0;
-        }
+        unlink(key->second, next);
         if (is_spilled(next)) {
             Spilled& spilled = spilled_of(next);
+            spilled.key = nullptr;
             count(parked_, -1);
-            queue_spilled(spilled, *rings[spilled.lane]);
+            let_run(spilled);
             return static_cast<int>(spilled.lane);
         }
         const std::size_t lane = lane_of(next);
@@ -154,28 +176,20 @@ public:
         return spilled_[lane].load(
             std::memory_order_seq_cst); // [ready] what was there before the caller's announcement
     }
-    /// The first ticket that was drawn after the first spilled event was accepted, or `none`.
-    [[nodiscard]] Ticket first_spilled(std::size_t lane) const noexcept {
-        return first_spilled_[lane].load(std::memory_order_acquire); // [ready] as of now; taking it decides
-    }
+    /// Takes the first of them, unless something in the ring may run: that was accepted before it.
     [[nodiscard]] bool take_spilled(std::size_t lane, EventRing& ring, TakenEvent& into) noexcept {
         std::unique_ptr<Spilled> node;
-        {
-            const std::lock_guard lock(lock_);
-            Lane& here = lanes_[lane];
-            if (here.first_spilled == nullptr) {
-                return false;
-            }
-            node.reset(here.first_spilled);
-            here.first_spilled = node->next;
-            if (here.first_spilled == nullptr) {
-                here.last_spilled = nullptr;
-                ring.raise_gate();
-            }
-            show_first_spilled(lane);
-            spilled_[lane].fetch_sub(1, std::memory_order_seq_cst); // [ready] nobody needs to stay awake for it
-            into.take(node->event());
+        const std::lock_guard lock(lock_);
+        Lane& here = lanes_[lane];
+        if (here.spilled.first_to_run() == nullptr || ring.pending() || !here.ready.empty()) {
+            return false;
         }
+        node = here.spilled.remove(*here.spilled.first_to_run());
+        if (here.spilled.empty()) {
+            ring.raise_gate();
+        }
+        spilled_[lane].fetch_sub(1, std::memory_order_seq_cst); // [ready] nobody needs to stay awake for it
+        into.take(node->event());
         return true;
     }
 
@@ -224,7 +238,8 @@ public:
             unlink(key, link);
             count(parked_, -1);
             if (is_spilled(link)) {
-                node.reset(&spilled_of(link));
+                Spilled& spilled = spilled_of(link);
+                node = lanes_[spilled.lane].spilled.remove(spilled);
                 into.take(node->event());
             } else {
                 const Ticket ticket = lanes_[lane_of(link)].slots[index_of(link)].ticket;
@@ -247,6 +262,16 @@ public:
     }
     [[nodiscard]] std::uint64_t spilled_ever() const noexcept {
         return spilled_ever_.load(std::memory_order_acquire); // [spilled] read after the ends
+    }
+    /// Events that have ever been accepted; `drawn` tells how many have drawn a ticket, those among them that had been
+    /// spilled before.
+    template <class Drawn>
+    [[nodiscard]] std::uint64_t accepted(Drawn drawn) const noexcept {
+        if (spilled_ever() == 0) {
+            return drawn();
+        }
+        const std::lock_guard lock(lock_); // nothing is on its way into the ring
+        return spilled_ever() + drawn() - moved_in_;
     }
 
 private:
@@ -277,27 +302,58 @@ private:
     static Link link_to(std::size_t lane, std::size_t index) noexcept { return ((index << 2 | lane) + 1) << 1; }
     static Link link_to(Spilled& spilled) noexcept { return reinterpret_cast<Link>(&spilled) + 1; }
 
-    Link& after(Link link) noexcept {
-        return is_spilled(link) ? spilled_of(link).behind : lanes_[lane_of(link)].slots[index_of(link)].next;
+    Link& behind(Link link) noexcept {
+        return is_spilled(link) ? spilled_of(link).behind : lanes_[lane_of(link)].slots[index_of(link)].behind;
+    }
+    Link& before(Link link) noexcept {
+        return is_spilled(link) ? spilled_of(link).before : lanes_[lane_of(link)].slots[index_of(link)].before;
     }
     void append(Key& key, Link link) noexcept {
-        after(link) = 0;
-        if (key.last == 0) {
-            key.first = link;
-        } else {
-            after(key.last) = link;
-        }
+        behind(link) = 0;
+        before(link) = key.last;
+        (key.last == 0 ? key.first : behind(key.last)) = link;
         key.last = link;
     }
     void unlink(Key& key, Link link) noexcept {
-        Link before = 0;
-        for (Link at = key.first; at != link; at = after(at)) {
-            before = at;
+        (before(link) == 0 ? key.first : behind(before(link))) = behind(link);
+        (behind(link) == 0 ? key.last : before(behind(link))) = before(link);
+    }
+    void replace(Key& key, Link link, Link by) noexcept {
+        before(by) = before(link);
+        behind(by) = behind(link);
+        (before(by) == 0 ? key.first : behind(before(by))) = by;
+        (behind(by) == 0 ? key.last : before(behind(by))) = by;
+    }
+    /// Leaves an event that waits for a key in its slot; the caller links it to the others who do.
+    Link park(std::size_t lane, EventRing& ring, Ticket ticket, Key& key) noexcept {
+        const std::size_t index = ticket & (ring.capacity() - 1);
+        lanes_[lane].slots[index] = {ticket, &key};
+        lanes_[lane].come_last(index);
+        ring.commit_parked(ticket);
+        parked_ever_[lane].fetch_add(1, std::memory_order_release); // [spilled] statistics
+        return link_to(lane, index);
+    }
+    /// Moves what was spilled to where the ring has room. False if something is left of it: there is no more room, or
+    /// the lock has been held for long enough.
+    bool move_in(std::size_t lane, EventRing& ring) noexcept {
+        SpillList& list = lanes_[lane].spilled;
+        for (unsigned moved = 0; !list.empty(); ++moved) {
+            Ticket ticket = 0;
+            if (moved == most_at_once || ring.reserve(ticket, true) != Refusal::none) {
+                return false;
+            }
+            Spilled& first = *list.first();
+            EventAccess::relocate(ring.storage(ticket), first.event());
+            ++moved_in_;
+            if (first.key != nullptr) {
+                replace(*first.key, link_to(first), park(lane, ring, ticket, *first.key));
+            } else {
+                ring.commit(ticket);
+                spilled_[lane].fetch_sub(1, std::memory_order_seq_cst); // [ready] after its ticket was drawn
+            }
+            static_cast<void>(list.remove(first));
         }
-        (before == 0 ? key.first : after(before)) = after(link);
-        if (key.last == link) {
-            key.last = before;
-        }
+        return true;
     }
     void make_ready(std::size_t lane, std::size_t index) noexcept {
         Lane& here = lanes_[lane];
@@ -310,41 +366,22 @@ private:
         first_ready_[lane].store(lanes_[lane].ready.empty() ? none : lanes_[lane].ready.front(),
                                  std::memory_order_seq_cst); // [ready] before the caller looks who sleeps
     }
-    void queue_spilled(Spilled& spilled, EventRing& ring) noexcept {
-        Lane& here = lanes_[spilled.lane];
-        // Most come last; one that has waited for its key takes its place among them.
-        Spilled** link = &here.first_spilled;
-        if (here.last_spilled != nullptr && here.last_spilled->order < spilled.order) {
-            link = &here.last_spilled->next;
-        }
-        while (*link != nullptr && (*link)->order < spilled.order) {
-            link = &(*link)->next;
-        }
-        spilled.next = *link;
-        *link = &spilled;
-        if (spilled.next == nullptr) {
-            here.last_spilled = &spilled;
-        }
-        ring.lower_gate();
-        show_first_spilled(spilled.lane);
+    void let_run(Spilled& spilled) noexcept {
+        lanes_[spilled.lane].spilled.let_run(spilled);
         spilled_[spilled.lane].fetch_add(1, std::memory_order_seq_cst); // [ready] before somebody is woken for it
-    }
-    void show_first_spilled(std::size_t lane) noexcept {
-        const Spilled* const first = lanes_[lane].first_spilled;
-        first_spilled_[lane].store(first == nullptr ? none : first->before,
-                                   std::memory_order_release); // [ready] as of now; taking it decides
     }
     static void count(std::atomic<std::size_t>& counter, int by) noexcept {
         counter.fetch_add(static_cast<std::size_t>(by), std::memory_order_release); // [spilled] statistics
     }
 
-    BriefLock lock_;
+    static constexpr unsigned most_at_once = 64; // events that move under one holding of the lock
+
+    mutable BriefLock lock_;
     HeldKeys keys_;
     std::array<Lane, priority_count> lanes_;
     std::array<std::atomic<Ticket>, priority_count> first_ready_{none, none, none, none};
-    std::array<std::atomic<Ticket>, priority_count> first_spilled_{none, none, none, none};
     std::array<std::atomic<std::size_t>, priority_count> spilled_{};
-    std::uint64_t spills_ = 0; // under lock_
+    std::uint64_t moved_in_ = 0; // of those spilled; under lock_
     std::array<std::atomic<std::uint64_t>, priority_count> parked_ever_{};
     std::atomic<std::size_t> parked_{0};
     std::atomic<std::uint64_t> spilled_ever_{0};

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <new>
 #include <vector>
 
@@ -16,16 +17,73 @@ using EventRing = TicketRing<Event>;
 
 /// An event that was accepted beyond the buffer.
 struct SpilledEvent {
-    SpilledEvent(std::size_t its_lane, EventRing::Ticket tail, std::uint64_t number) noexcept
-        : lane(its_lane), before(tail), order(number) {}
+    explicit SpilledEvent(std::size_t its_lane) noexcept : lane(its_lane) {}
     [[nodiscard]] Event* event() noexcept { return std::launder(reinterpret_cast<Event*>(storage)); }
 
     alignas(Event) unsigned char storage[sizeof(Event)];
     std::size_t lane;
-    EventRing::Ticket before; // the first ticket that was drawn after it was accepted
-    std::uint64_t order;
-    SpilledEvent* next = nullptr; // in the order of acceptance
-    WaitingLink behind = 0;       // the next of its key
+    std::uint64_t order = 0;         // of acceptance
+    SpilledEvent* earlier = nullptr; // its neighbours among all that are spilled
+    SpilledEvent* later = nullptr;
+    SpilledEvent* next_to_run = nullptr;
+    WaitingKey* key = nullptr; // that it waits for; null: it may run
+    WaitingLink before = 0;    // its neighbours among those who wait for that key
+    WaitingLink behind = 0;
+};
+
+/// The events of one priority that were accepted beyond the buffer, in the order of their acceptance: those that may
+/// run, and those that wait for their key.
+///
+/// Threads: under the backlog's lock.
+/// Cost:    a few instructions, whatever is there; `let_run` passes by those that may run and are older.
+/// Owns:    the events, until they are removed.
+class SpillList {
+public:
+    [[nodiscard]] bool empty() const noexcept { return first_ == nullptr; }
+    [[nodiscard]] SpilledEvent* first() const noexcept { return first_; }
+    [[nodiscard]] SpilledEvent* first_to_run() const noexcept { return first_to_run_; }
+
+    /// One that may run needs let_run after that.
+    SpilledEvent& append(std::unique_ptr<SpilledEvent> accepted) noexcept {
+        SpilledEvent& event = *accepted.release();
+        event.order = ++appended_;
+        event.earlier = last_;
+        (last_ == nullptr ? first_ : last_->later) = &event;
+        last_ = &event;
+        return event;
+    }
+    void let_run(SpilledEvent& event) noexcept {
+        // Most come last; one that has waited for its key takes its place among them.
+        SpilledEvent** link = &first_to_run_;
+        if (last_to_run_ != nullptr && last_to_run_->order < event.order) {
+            link = &last_to_run_->next_to_run;
+        }
+        while (*link != nullptr && (*link)->order < event.order) {
+            link = &(*link)->next_to_run;
+        }
+        event.next_to_run = *link;
+        *link = &event;
+        if (event.next_to_run == nullptr) {
+            last_to_run_ = &event;
+        }
+    }
+    /// Any event that waits for its key, or the first of those that may run.
+    [[nodiscard]] std::unique_ptr<SpilledEvent> remove(SpilledEvent& event) noexcept {
+        if (&event == first_to_run_) {
+            first_to_run_ = event.next_to_run;
+            last_to_run_ = first_to_run_ == nullptr ? nullptr : last_to_run_;
+        }
+        (event.earlier == nullptr ? first_ : event.earlier->later) = event.later;
+        (event.later == nullptr ? last_ : event.later->earlier) = event.earlier;
+        return std::unique_ptr<SpilledEvent>(&event);
+    }
+
+private:
+    SpilledEvent* first_ = nullptr;
+    SpilledEvent* last_ = nullptr;
+    SpilledEvent* first_to_run_ = nullptr;
+    SpilledEvent* last_to_run_ = nullptr;
+    std::uint64_t appended_ = 0;
 };
 
 /// What of one priority waits for something else than its place in line.
@@ -38,8 +96,9 @@ struct BacklogLane {
 
     struct Slot {
         Ticket ticket = 0;
-        WaitingLink next = 0;      // of its key
-        WaitingKey* key = nullptr; // null: it has got it
+        WaitingKey* key = nullptr; // that it waits for; null: it has got it
+        WaitingLink before = 0;    // its neighbours among those who wait for that key
+        WaitingLink behind = 0;
         std::uint32_t older = no_slot;
         std::uint32_t newer = no_slot;
     };
@@ -61,8 +120,7 @@ struct BacklogLane {
     std::vector<Ticket> ready;      // a heap, the smallest ticket first
     std::uint32_t oldest = no_slot; // of those that wait for their key or have got it, in the order of tickets
     std::uint32_t newest = no_slot;
-    SpilledEvent* first_spilled = nullptr;
-    SpilledEvent* last_spilled = nullptr;
+    SpillList spilled;
 };
 
 } // namespace gossip::GOSSIP_VERSION_NAMESPACE::detail

@@ -89,17 +89,12 @@ public:
     [[nodiscard]] Refusal offer(Event& event) {
         const auto lane = static_cast<std::size_t>(event.priority());
         EventRing& ring = lanes_.of(lane);
-        Refusal refusal = Refusal::none;
         if (event.has_key()) {
             EventAccess::box_data(event);
-            refusal = backlog_.accept(lane, ring, event);
-        } else {
-            Ticket ticket = 0;
-            refusal = ring.reserve(ticket);
-            if (refusal == Refusal::none) {
-                ::new (ring.storage(ticket)) Event(std::move(event));
-                ring.commit(ticket);
-            }
+        }
+        Refusal refusal = offer_to(lane, ring, event);
+        if (refusal == Refusal::gated && refill(lane, ring)) {
+            refusal = offer_to(lane, ring, event);
         }
         if (refusal == Refusal::none && lane != normal) {
             raise(lane_bit(lane));
@@ -107,7 +102,7 @@ public:
         return refusal;
     }
 
-    /// Accepts an event beyond the buffer. False if intake is closed.
+    /// Accepts an event, beyond the buffer if it must be. False if intake is closed.
     [[nodiscard]] bool spill(Event& event) {
         EventAccess::box_data(event);
         const auto lane = static_cast<std::size_t>(event.priority());
@@ -120,7 +115,7 @@ public:
 
     /// Lets go of the event's key. True if another event may run now.
     bool pass_key_on(const Event& event) noexcept {
-        const int lane = backlog_.pass_on(event, lanes_.all());
+        const int lane = backlog_.pass_on(event);
         if (lane < 0) {
             return false;
         }
@@ -296,11 +291,11 @@ public:
         std::uint64_t sum = backlog_.parked();
         for (std::size_t lane = 0; lane < priority_count; ++lane) {
             if (const EventRing* const ring = lanes_.known(lane)) {
+                sum += backlog_.spilled(lane); // first: what moves in meanwhile is not missing
                 // In line: drawn, less claimed, less without a value.
                 const std::uint64_t gone = ring->head() - ring->passed_over() + backlog_.parked_ever(lane);
                 const std::uint64_t drawn = ring->tail() - ring->stepped_over();
                 sum += drawn > gone ? drawn - gone : 0;
-                sum += backlog_.spilled(lane);
             }
         }
         return sum + runs_.size();
@@ -309,8 +304,7 @@ public:
 
     /// Events that have been accepted here, ever.
     [[nodiscard]] std::uint64_t accepted() const noexcept {
-        const std::uint64_t spilled = backlog_.spilled_ever();
-        return spilled + lanes_.drawn();
+        return backlog_.accepted([this] { return lanes_.drawn(); });
     }
     [[nodiscard]] std::uint64_t spilled_ever() const noexcept { return backlog_.spilled_ever(); }
 
@@ -338,13 +332,32 @@ public:
         if (ring.closed()) {
             return false;
         }
-        if (backlog_.spilled(lane) != 0) {
-            return true; // the gate is down; whoever takes the last spilled event looks for us
-        }
         return !ring.has_room() && !ring_busy(ring);
     }
 
 private:
+    [[nodiscard]] Refusal offer_to(std::size_t lane, EventRing& ring, Event& event) {
+        if (event.has_key()) {
+            return backlog_.accept(lane, ring, event);
+        }
+        Ticket ticket = 0;
+        const Refusal refusal = ring.reserve(ticket);
+        if (refusal == Refusal::none) {
+            ::new (ring.storage(ticket)) Event(std::move(event));
+            ring.commit(ticket);
+        }
+        return refusal;
+    }
+    /// Moves what was spilled to where there is room by now. True if nothing is left of it: the gate is up.
+    [[nodiscard]] bool refill(std::size_t lane, EventRing& ring) noexcept {
+        while (ring.has_room() && !ring.closed()) {
+            if (backlog_.refill(lane, ring)) {
+                return true;
+            }
+        }
+        return false;
+    }
+
     static bool claim_one(EventRing& ring, Ticket& ticket, Ticket limit = Backlog::none) noexcept {
         const EventRing::Run claimed = ring.claim(1, limit);
         ticket = claimed.first;
@@ -374,12 +387,6 @@ private:
             Ticket next = ring->head();
             if (lane == normal && worker != no_worker) {
                 next = runs_.first(worker, next);
-            }
-            if (const Ticket spilled = backlog_.first_spilled(lane); spilled <= next && spilled <= ready) {
-                if (spilled != Backlog::none && backlog_.take_spilled(lane, *ring, into)) {
-                    look_for_publishers(lane);
-                    return true;
-                }
             }
             next = next < limit ? next : limit;
             if (ready < next && backlog_.take_ready(lane, *ring, next, into)) {
@@ -425,8 +432,8 @@ private:
 
     [[nodiscard]] bool lane_has_work(std::size_t lane) const noexcept {
         const EventRing* const ring = lanes_.known(lane);
-        return ring != nullptr &&
-               (ring->pending() || backlog_.first_ready(lane) != Backlog::none || backlog_.spilled(lane) != 0);
+        return ring != nullptr && (backlog_.spilled(lane) != 0 || // first: what moves into the ring is seen there
+                                   ring->pending() || backlog_.first_ready(lane) != Backlog::none);
     }
     /// Whether the value in the way of the next ticket has been claimed, and is in nobody's run: it is being begun.
     [[nodiscard]] bool ring_busy(const EventRing& ring) const noexcept {

@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <thread>
@@ -255,14 +256,108 @@ TEST_CASE("the spill list is emptied before outsiders find room", "[bus][capacit
     CHECK(bus.stats().spilled == 3);
     CHECK(bus.stats().waiting == 5);
 
-    for (int left = 5; left > 0; --left) {
+    for (int left = 5; left > 1; --left) {
         CHECK(bus.publish(number, 2) == PublishStatus::full);
         CHECK(bus.publish(number, 2, {.key = "k"}) == PublishStatus::full);
         CHECK(bus.publish(number, 2, {.priority = Priority::high}) == PublishStatus::accepted); // another buffer
         CHECK(bus.poll(2) == 2);
     }
+    CHECK(bus.stats().waiting == 1);
     CHECK(bus.publish(number, 2) == PublishStatus::accepted);
+    CHECK(bus.publish(number, 2) == PublishStatus::full);
     CHECK(bus.drain(20s));
+}
+
+TEST_CASE("after a burst, events that keep themselves going are spilled no more and keep nobody out",
+          "[bus][capacity]") {
+    const auto workers = GENERATE(1U, 2U, 4U);
+    constexpr int chain = 0;
+    constexpr int burst = 1;
+    constexpr int outside = 2;
+    const gossip_test::Bounded bounded("publishers beside events that keep themselves going");
+    std::atomic<int> links{0};
+    std::atomic<int> in_burst{0};
+    std::atomic<int> from_outside{0};
+    std::atomic<bool> over{false};
+    EventBus bus{Config{.workers = workers, .buffer_size = 256}};
+    auto s = bus.subscribe(number, [&](const int& kind) {
+        if (kind == chain && !over) {
+            ++links;
+            bus.publish(number, chain);
+        } else if (kind == burst && ++in_burst == 1) {
+            for (int i = 0; i < 300; ++i) {
+                bus.publish(number, burst);
+            }
+            bus.publish(number, chain);
+            bus.publish(number, chain);
+        } else if (kind == outside) {
+            ++from_outside;
+        }
+    });
+    bus.publish(number, burst);
+    REQUIRE(eventually([&] { return in_burst == 301 && links > 100; }));
+
+    const auto spilled_before = bus.stats().spilled;
+    const int links_before = links;
+    for (int i = 0; i < 100; ++i) {
+        REQUIRE(eventually([&] { return bus.try_publish(number, int{outside}) == PublishStatus::accepted; }));
+    }
+    for (int i = 0; i < 100; ++i) {
+        CHECK(bus.publish(number, outside) == PublishStatus::accepted);
+    }
+    CHECK(eventually([&] { return from_outside == 200 && links > links_before + 10'000; }));
+    const int links_meanwhile = links - links_before;
+    const auto spilled_meanwhile = bus.stats().spilled - spilled_before;
+    over = true;
+
+    CHECK(spilled_before > 0);
+    if (workers == 1) {
+        CHECK(spilled_meanwhile == 0);
+    } else { // a worker that the system halts while it empties a slot makes the buffer full for the others
+        CHECK(spilled_meanwhile < static_cast<std::uint64_t>(links_meanwhile) / 2);
+    }
+    CHECK(bus.drain(20s));
+    CHECK(bus.stats().adds_up());
+}
+
+TEST_CASE("the number of accepted events never goes back, and never tells more than were published, while events are "
+          "spilled and move in",
+          "[bus][capacity]") {
+    constexpr int events = 3'000;
+    std::atomic<std::uint64_t> published{0};
+    std::atomic<bool> over{false};
+    EventBus bus{Config{.workers = 2, .buffer_size = 4}};
+    auto s = bus.subscribe(number, [&](const int& left) {
+        for (int i = 0; i < (left % 8 == 0 ? 8 : 1) && left > 0; ++i) {
+            ++published;
+            bus.publish(number, i == 0 ? left - 1 : 0);
+        }
+    });
+
+    std::thread observer([&] {
+        std::uint64_t last = 0;
+        std::uint64_t most = 0;
+        while (!over) {
+            const std::uint64_t now = bus.stats().accepted;
+            most = published;
+            if (now < last || now > most) {
+                FAIL_CHECK("accepted " << now << " after " << last << ", published " << most);
+                break;
+            }
+            last = now;
+        }
+    });
+    for (int i = 0; i < 4; ++i) {
+        ++published;
+        bus.publish(number, events);
+    }
+    CHECK(bus.drain(60s));
+    over = true;
+    observer.join();
+
+    CHECK(bus.stats().spilled > 0);
+    CHECK(bus.stats().accepted == published);
+    CHECK(bus.stats().adds_up());
 }
 
 TEST_CASE("blocked publishers go on when the spill list has been emptied", "[bus][capacity]") {

@@ -2,10 +2,18 @@
 
 #include "support/catch.hpp"
 #include "support/eventually.hpp"
+#include "support/seed.hpp"
 
 #include <algorithm>
 #include <array>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <list>
+#include <map>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace inbox_test {
@@ -30,6 +38,10 @@ struct Box {
         const Refusal refusal = inbox.offer(event);
         CHECK((refusal == Refusal::none || event.data<int>() == value));
         return refusal;
+    }
+    bool spill(int value, const std::string& key = "", Priority priority = Priority::normal) {
+        Event event = Event{number, value}.with_key(key).with_priority(priority);
+        return inbox.spill(event);
     }
     /// -1: nothing may run.
     int take(unsigned worker = Inbox::no_worker, bool let_go = true) {
@@ -247,27 +259,205 @@ TEST_CASE("dropping the oldest finds it in a run, in line, and among those that 
     CHECK_FALSE(box.inbox.drop_oldest(static_cast<std::size_t>(Priority::low), event, held_key));
 }
 
-TEST_CASE("spilled events wait behind the buffer, close the gate, and open it when the last is taken", "[inbox]") {
+TEST_CASE("spilled events wait behind the buffer, and move in before outsiders find room", "[inbox]") {
     Box box(2);
     REQUIRE(box.put(0) == Refusal::none);
     REQUIRE(box.put(1) == Refusal::none);
-    for (int i = 2; i < 4; ++i) {
-        Event event{number, i};
-        REQUIRE(box.inbox.spill(event));
-    }
+    REQUIRE(box.spill(2));
+    REQUIRE(box.spill(3));
     CHECK(box.inbox.waiting() == 4);
-    for (int i = 0; i < 4; ++i) {
-        CHECK(box.put(9) != Refusal::none);
+    for (int i = 0; i < 2; ++i) {
+        CHECK(box.put(9) == Refusal::gated);
+        CHECK(box.put(9, "k") == Refusal::gated);
         CHECK(box.take() == i);
     }
+    CHECK(box.put(9) == Refusal::full); // both have moved in
+    CHECK(box.inbox.waiting() == 2);
+    CHECK(box.take() == 2);
     CHECK(box.put(9) == Refusal::none);
+    CHECK(box.take() == 3);
+    CHECK(box.take() == 9);
     CHECK(box.inbox.spilled_ever() == 2);
     CHECK(box.inbox.accepted() == 5);
     box.inbox.close();
-    Event late{number, 1};
-    CHECK_FALSE(box.inbox.spill(late));
+    CHECK_FALSE(box.spill(1));
     CHECK(box.put(1) == Refusal::closed);
     CHECK(box.put(1, "k", Priority::low) == Refusal::closed);
+}
+
+TEST_CASE("spilled events are taken where nobody publishes any more, closed or not", "[inbox]") {
+    const bool closed = GENERATE(false, true);
+    Box box(2);
+    for (int i = 0; i < 6; ++i) {
+        REQUIRE((i < 2 ? box.put(i) == Refusal::none : box.spill(i)));
+    }
+    if (closed) {
+        box.inbox.close();
+    }
+    for (int i = 0; i < 6; ++i) {
+        CHECK(box.inbox.has_work());
+        CHECK(box.take() == i);
+    }
+    CHECK_FALSE(box.inbox.has_work());
+    CHECK(box.put(9) == (closed ? Refusal::closed : Refusal::none));
+}
+
+TEST_CASE("an event is spilled only while the buffer is full, whatever was spilled before", "[inbox]") {
+    Box box(4);
+    for (int i = 0; i < 4; ++i) {
+        REQUIRE(box.put(i) == Refusal::none);
+    }
+    for (int i = 4; i < 7; ++i) {
+        REQUIRE(box.spill(i, i % 2 == 0 ? "k" : ""));
+    }
+    CHECK(box.inbox.spilled_ever() == 3);
+    for (int i = 0; i < 4; ++i) {
+        CHECK(box.take() == i);
+    }
+    for (int i = 7; i < 100; ++i) { // four wait: what is taken has room for what it publishes
+        CHECK(box.spill(i));
+        CHECK(box.take() == i - 3);
+    }
+    CHECK(box.inbox.spilled_ever() == 3);
+    CHECK(box.inbox.waiting() == 3);
+}
+
+TEST_CASE("thousands of spilled events move in at once where there is room for all of them", "[inbox]") {
+    Box box(1'024);
+    for (int i = 0; i < 2'047; ++i) {
+        REQUIRE((i < 1'024 ? box.put(i) == Refusal::none : box.spill(i)));
+    }
+    for (int i = 0; i < 1'024; ++i) {
+        REQUIRE(box.take() == i);
+    }
+    CHECK(box.put(2'047) == Refusal::none);
+    CHECK(box.put(2'048) == Refusal::full);
+    for (int i = 1'024; i < 2'048; ++i) {
+        CHECK(box.take() == i);
+    }
+}
+
+/// What an inbox of one taker promises, kept in the plainest way.
+class Promises {
+public:
+    struct Waiting {
+        int value;
+        std::string key;
+        bool held; // its key: it may run
+    };
+
+    void accept(std::size_t lane, int value, const std::string& key) {
+        lanes_[lane].push_back({value, key, !key.empty() && held_.insert(key).second});
+        if (!key.empty() && !lanes_[lane].back().held) {
+            behind_[key].push_back({lane, value});
+        }
+    }
+    [[nodiscard]] std::size_t waiting(std::size_t lane) const { return lanes_[lane].size(); }
+    /// The oldest that may run; -1 if none may.
+    [[nodiscard]] int first(std::size_t lane) const {
+        const auto found = find_first(lane);
+        return found == lanes_[lane].end() ? -1 : found->value;
+    }
+    /// Its key.
+    std::string begin(std::size_t lane) {
+        const auto found = find_first(lane);
+        std::string key = found->key;
+        lanes_[lane].erase(found);
+        return key;
+    }
+    void let_go(const std::string& key) {
+        if (behind_[key].empty()) {
+            held_.erase(key);
+            return;
+        }
+        const auto [lane, value] = behind_[key].front();
+        behind_[key].pop_front();
+        for (Waiting& one : lanes_[lane]) {
+            one.held = one.held || one.value == value;
+        }
+    }
+
+private:
+    [[nodiscard]] std::list<Waiting>::const_iterator find_first(std::size_t lane) const {
+        return std::find_if(lanes_[lane].begin(), lanes_[lane].end(),
+                            [](const Waiting& one) { return one.key.empty() || one.held; });
+    }
+    std::array<std::list<Waiting>, gossip::priority_count> lanes_;
+    std::set<std::string> held_;
+    std::map<std::string, std::deque<std::pair<std::size_t, int>>> behind_;
+};
+
+TEST_CASE("in each priority what may run is taken in the order of acceptance, and outsiders find room while the buffer "
+          "is not full, whatever is spilled, moves in and waits for keys",
+          "[inbox]") {
+    GOSSIP_INFO_SEED();
+    gossip_test::Random random(gossip_test::seed());
+    for (int program = 0; program < 300; ++program) {
+        Box box(std::size_t{2} << random.below(3), 1);
+        const unsigned taker = random.below(2) == 0 ? 0 : Inbox::no_worker;
+        const std::uint64_t lanes = random.below(2) == 0 ? 1 : gossip::priority_count;
+        const std::uint64_t keys = random.below(5);
+        const std::uint64_t eagerness = 2 + random.below(5); // of the taker: programs of long lists and of short ones
+        Promises promises;
+        std::vector<std::string> running; // the keys of what has begun and has not let go
+        std::uint64_t accepted = 0;
+        std::uint64_t spilled = 0;
+        for (int step = 0; step < 400; ++step) {
+            const auto lane = lanes == 1 ? Box::normal : static_cast<std::size_t>(random.below(lanes));
+            const std::uint64_t act = random.below(8);
+            if (act < eagerness) {
+                TakenEvent event;
+                if (!box.inbox.take_by_priority(taker, box.seat, event)) {
+                    for (std::size_t i = 0; i < gossip::priority_count; ++i) {
+                        REQUIRE(promises.first(i) == -1);
+                    }
+                } else {
+                    const auto from = static_cast<std::size_t>(event->priority());
+                    REQUIRE(event->data<int>() == promises.first(from));
+                    const std::string key = promises.begin(from);
+                    REQUIRE(event->key() == key);
+                    if (!key.empty()) {
+                        running.push_back(key);
+                    }
+                }
+            } else if (act == 7 && !running.empty()) {
+                const auto one = running.begin() + static_cast<std::ptrdiff_t>(random.below(running.size()));
+                box.let_go(*one);
+                promises.let_go(*one);
+                running.erase(one);
+            } else {
+                const std::uint64_t number_of_key = random.below(2 * keys + 1);
+                const std::string key = number_of_key <= keys ? "" : std::to_string(number_of_key);
+                const bool full = promises.waiting(lane) >= box.inbox.capacity();
+                const bool inside = random.below(2) == 0;
+                const auto refusal = box.put(step, key, static_cast<Priority>(lane));
+                // The slot of an event that got its key late is free only when those around it are.
+                REQUIRE((keys == 0 ? (refusal == Refusal::none) == !full : refusal != Refusal::none || !full));
+                if (refusal != Refusal::none && inside) {
+                    REQUIRE(box.spill(step, key, static_cast<Priority>(lane)));
+                    ++spilled;
+                }
+                if (refusal == Refusal::none || inside) {
+                    promises.accept(lane, step, key);
+                    ++accepted;
+                }
+            }
+            std::size_t waiting = 0;
+            for (std::size_t i = 0; i < gossip::priority_count; ++i) {
+                waiting += promises.waiting(i);
+            }
+            REQUIRE(box.inbox.waiting() == waiting);
+            REQUIRE(box.inbox.accepted() == accepted);
+            REQUIRE(box.inbox.spilled_ever() == spilled);
+        }
+        box.inbox.close();
+        std::size_t left = box.inbox.waiting();
+        TakenEvent event;
+        for (; box.inbox.take_any(event); --left) {
+            event.reset();
+        }
+        REQUIRE(left == 0);
+    }
 }
 
 TEST_CASE("everything that waits can be taken for giving it up, keys held or not", "[inbox]") {
@@ -277,8 +467,7 @@ TEST_CASE("everything that waits can be taken for giving it up, keys held or not
     REQUIRE(box.put(2, "k", Priority::high) == Refusal::none);
     REQUIRE(box.put(3) == Refusal::none);
     REQUIRE(box.put(4) == Refusal::none);
-    Event spilled = Event{number, 5}.with_key("k");
-    REQUIRE(box.inbox.spill(spilled));
+    REQUIRE(box.spill(5, "k"));
     box.inbox.close();
 
     int taken = 0;
