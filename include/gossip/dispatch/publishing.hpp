@@ -92,18 +92,17 @@ inline void Engine::lose(Event& event) noexcept {
     tell_drainers();
 }
 
+/// Under drop_oldest only where there is nothing to drop: what is spilled may not be.
 inline bool Engine::publish_spilling(Event& event) {
-    switch (inbox_.offer(event)) {
-    case EventRing::Refusal::none:
-        break;
-    case EventRing::Refusal::closed:
+    const auto lane = static_cast<std::size_t>(event.priority());
+    const bool may_drop = settings_.overflow == Overflow::drop_oldest && !inside_drop_hook(this);
+    EventRing::Refusal refusal = inbox_.offer(event);
+    const auto refused = [&refusal] {
+        return refusal == EventRing::Refusal::full || refusal == EventRing::Refusal::gated;
+    };
+    while (refused() && may_drop && take_place(lane, event, refusal)) {}
+    if (refusal == EventRing::Refusal::closed || (refused() && !inbox_.spill(event))) {
         return false;
-    case EventRing::Refusal::gated:
-    case EventRing::Refusal::full:
-        if (!inbox_.spill(event)) {
-            return false;
-        }
-        break;
     }
     pool_.notify();
     return true;

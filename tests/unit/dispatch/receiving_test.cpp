@@ -259,6 +259,28 @@ TEST_CASE("what is dropped for a later event tells its receipt", "[receiving]") 
     CHECK(receipts[2].is(Ending::handled));
 }
 
+TEST_CASE("what is received while a processor waits for it is spilled; where the oldest makes room, that is dropped",
+          "[receiving]") {
+    const bool drops = GENERATE(false, true);
+    std::vector<int> seen;
+    Bus bus{Config{
+        .workers = 0, .buffer_size = 2, .overflow = drops ? gossip::Overflow::drop_oldest : gossip::Overflow::block}};
+    auto s = bus.subscribe(number, [&](const int& n) { seen.push_back(n); });
+    for (int i = 0; i < 4; ++i) {
+        Event event{number, i};
+        CHECK(bus.provider().engine->publish_spilling(event));
+    }
+    CHECK(bus.stats().spilled == (drops ? 0 : 2));
+    CHECK(bus.drain(5s));
+
+    CHECK(seen == (drops ? std::vector<int>{2, 3} : std::vector<int>{0, 1, 2, 3}));
+    const gossip::ShutdownReport report = bus.shutdown();
+    CHECK(report.dropped == (drops ? 2 : 0));
+    CHECK(report.adds_up());
+    Event late{number, 4};
+    CHECK_FALSE(bus.provider().engine->publish_spilling(late));
+}
+
 TEST_CASE("receiving waits for room only as long as its patience", "[receiving]") {
     Bus bus{Config{.workers = 1, .buffer_size = 2, .overflow = gossip::Overflow::reject}};
     gossip_test::Gate gate;
