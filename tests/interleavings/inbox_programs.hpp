@@ -3,6 +3,7 @@
 // Small programs over the parts of the shipped inbox, for the explorer.
 
 #include <gossip/concurrency/parking_lot.hpp>
+#include <gossip/dispatch/attention.hpp>
 #include <gossip/dispatch/claimed_runs.hpp>
 
 #include "support/explored_atomic.hpp"
@@ -190,6 +191,39 @@ struct KeepsTheRest {
     [[nodiscard]] bool stopping() const { return false; }
     [[nodiscard]] std::uint64_t progress(unsigned) const { return 0; }
     [[nodiscard]] std::int64_t until_due() const { return Lot::never; }
+};
+
+using Attention = gossip::detail::BasicAttention<ExploredAtomic>;
+
+/// What needs attention is added and its bit raised, while a worker that has found nothing clears the bit and looks
+/// again: what is there has its bit up. Other bits are left as they are.
+template <bool up_before, std::memory_order reason, std::memory_order look>
+struct RaisesABit {
+    static constexpr unsigned threads = 3;
+    static constexpr std::uint32_t bit = 4;
+    static constexpr std::uint32_t other = 8;
+    Attention attention;
+    ExploredAtomic<unsigned> there{0};
+
+    RaisesABit() {
+        if (up_before) {
+            attention.raise(bit);
+        }
+    }
+    void run(unsigned me) {
+        if (me == 0) {
+            there.store(1, reason);
+            attention.raise(bit);
+        } else if (me == 1) {
+            attention.lower(bit);
+            if (there.load(look) != 0) {
+                attention.raise(bit);
+            }
+        } else {
+            attention.raise(other);
+        }
+    }
+    void end() { require(attention.bits() == (bit | other), "a bit was lost"); }
 };
 
 } // namespace gossip_test::inbox_programs

@@ -97,6 +97,9 @@ inline std::vector<Program> inbox_programs_all() {
         program<KeepsTheRest>("keeps the rest of a claim", {.preemptions = 3, .stale_reads = 1}),
         program<RunsSeeEachOther<TakesFromARun, SeesTheTicketGone>>("takes from a run | sees the ticket gone", small),
         program<RunsSeeEachOther<StealsATicket, SeesTheTicketGone>>("steals a ticket | sees the ticket gone", small),
+        program<RaisesABit<false, std::memory_order_release, std::memory_order_acquire>>("raises a bit", small),
+        program<RaisesABit<true, std::memory_order_seq_cst, std::memory_order_seq_cst>>("raises a bit that is up",
+                                                                                        small),
     };
 }
 
@@ -126,6 +129,9 @@ inline std::vector<Program> reclaim_programs_all() {
         program<GivesUpItsShare<2>>("2 give up their shares", small),
         program<GivesUpItsShare<3>>("3 give up their shares", far),
         program<ChangesItsOwn>("changes its own", small),
+        program<EndsASubscription<ExploredKernelFence, 1>>("ends a subscription", small),
+        program<EndsASubscription<ExploredFullFence, 1>>("ends a subscription, without the kernel", small),
+        program<EndsASubscription<ExploredKernelFence, 2>>("ends a subscription that 2 run", {.preemptions = 2}),
         program<SitsDown<2, 2>>("2 sit down", small),
         program<SitsDown<3, 1>>("3 sit down", far),
     };

@@ -1,9 +1,13 @@
 #pragma once
 
-// Small programs over what frees things that others may still use, for the explorer: hazards, reference counts, seats.
+// Small programs over what frees things that others may still use, for the explorer: hazards, reference counts, seats,
+// and the end of a subscription, which waits for its runs.
 
 #include <gossip/concurrency/reclaim.hpp>
+#include <gossip/concurrency/wait_queue.hpp>
 #include <gossip/core/ref_count.hpp>
+#include <gossip/dispatch/attention.hpp>
+#include <gossip/dispatch/presence.hpp>
 #include <gossip/dispatch/seat.hpp>
 
 #include "support/explored_atomic.hpp"
@@ -218,6 +222,71 @@ struct SitsDown {
         std::uint64_t sum = 0;
         seats.for_each([&sum](const NumberedSeat& seat) { sum += seat.left.get(); });
         require(sum == sitters * times, "what was left to the next one was lost");
+    }
+};
+
+using Presence = gossip::detail::BasicPresence<ExploredAtomic>;
+using Attention = gossip::detail::BasicAttention<ExploredAtomic>;
+using Enders = gossip::BasicWaitQueue<ExploredAtomic, ExploredParker, ExploredMutex>;
+
+/// A subscription is ended while others run its processor, again and again, as the engine does it: nobody is in the
+/// processor when it is freed, and whoever waits for that does not wait for ever.
+template <class Fence, unsigned runners>
+struct EndsASubscription {
+    static constexpr unsigned threads = runners + 1;
+    static constexpr std::uint32_t enders_bit = 1;
+    Fence fence;
+    Presence presences[runners];
+    Attention attention;
+    Enders enders;
+    ExploredParker parker;
+    ExploredAtomic<bool> active{true};
+    Freeable processor;
+
+    EndsASubscription() { processor.fill(1); }
+    void run(unsigned me) {
+        if (me != runners) {
+            for (int i = 0; i < 2; ++i) {
+                presences[me].show(&processor, fence);
+                tell();
+                if (active.load(std::memory_order_relaxed)) {
+                    require(processor.read() == 1, "a processor was changed while it ran");
+                }
+                presences[me].show(nullptr, fence);
+                tell();
+            }
+            return;
+        }
+        active.store(false, std::memory_order_relaxed);
+        fence.heavy();
+        {
+            Enders::Waiter waiter(parker);
+            for (;;) {
+                enders.join(waiter);
+                attention.raise(enders_bit);
+                fence.heavy();
+                if (!running()) {
+                    break;
+                }
+                enders.park(waiter, -1);
+            }
+        }
+        processor.free();
+        attention.lower(enders_bit);
+    }
+    void end() { require(processor.freed && !running() && attention.bits() == 0, "a subscription was not ended"); }
+
+    void tell() {
+        if ((attention.bits() & enders_bit) != 0) {
+            enders.wake_all();
+        }
+    }
+    bool running() const {
+        bool some = false;
+        for (const Presence& presence : presences) {
+            some = presence.seen() == &processor || some;
+        }
+        return some;
     }
 };
 

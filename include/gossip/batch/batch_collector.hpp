@@ -340,8 +340,8 @@ private:
     /// for those who are at it.
     void run_next(Seat& seat, bool finishing = false) noexcept {
         const NoOutgoingScope other_events;
-        const void* const before = seat.current.load(std::memory_order_relaxed); // relaxed: this thread's own seat
-        seat.current.store(&subscriber(), std::memory_order_release); // [running] shown before it takes anything
+        const void* const before = seat.current.own();
+        seat.current.show(&subscriber()); // [running] shown before it takes anything
         engine().tell_enders();
         ++batch_runs_here;
         BatchChunk* chunk = nullptr;
@@ -369,7 +369,7 @@ private:
         if (abandoned) {
             give_up(seat); // it is on no list any more where a shutdown would find it
         }
-        seat.current.store(before, std::memory_order_release); // [running] it has returned
+        seat.current.show(before); // [running] it has returned
         engine().tell_enders();
     }
     [[nodiscard]] BatchChunk* next_run() noexcept { return engine().giving_up() ? nullptr : store_.begin_run(); }

@@ -35,9 +35,9 @@ inline void Settlement::resolve(void* who, Result result) noexcept {
     {
         const FrameScope frame(engine.get(), seat);
         const OwnScope own(kind_ == Kind::letter);
-        seat.current.store(&seat, std::memory_order_release); // [running] shutdown waits for ends under way
+        seat.current.show(&seat); // [running] shutdown waits for ends under way
         settle(seat, *static_cast<Part*>(who), std::move(result));
-        seat.current.store(nullptr, std::memory_order_release); // [running] it is counted
+        seat.current.show(nullptr); // [running] it is counted
     }
     SeatTable::stand_up(seat);
     engine->tell_drainers();

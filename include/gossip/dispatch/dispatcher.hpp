@@ -89,15 +89,14 @@ inline void Engine::run_event(Seat& seat, Frame& frame, Event& event, Kind kind,
 
 /// The run is over: neither the list of processors nor the last of them is in use any more.
 inline void Engine::leave(Seat& seat) noexcept {
-    seat.current.store(nullptr, std::memory_order_release); // [running] all have returned
+    seat.current.show(nullptr); // [running] all have returned
     SubscriptionRegistry::unprotect(seat);
     tell_enders();
 }
 
 /// True if the processor may be called: shows that it runs before it looks whether its subscription has ended.
 inline bool Engine::enter(Seat& seat, const Subscriber& subscriber) noexcept {
-    seat.current.store(&subscriber, std::memory_order_release); // [running] the one before has returned
-    registry_.fence().light();                                  // [running] [returned] shown; now the looks
+    seat.current.show(&subscriber, registry_.fence()); // [running] [returned] shown; now the looks
     if ((inbox_.attention() & Inbox::enders_bit) != 0) [[unlikely]] {
         enders_.wake_all();
     }
@@ -206,7 +205,7 @@ inline void Engine::finish_collected(Run& run) noexcept {
 [[gnu::noinline]] inline void Engine::finish_collecting(Run& run, bool keyed) noexcept {
     Collecting& to = run.collecting_;
     Seat& seat = run.seat_;
-    seat.current.store(&seat, std::memory_order_release); // [running] all have returned; the event has not ended
+    seat.current.show(&seat); // [running] all have returned; the event has not ended
     tell_enders();
     Result added;
     if (!to.added.taken) {
@@ -275,7 +274,7 @@ inline void Engine::share_with_batches(Run& run) noexcept {
 inline void Engine::finish_slowly(Run& run, SyncOutcome* outcome) noexcept {
     Seat& seat = run.seat_;
     const bool keyed = run.kind_ == Kind::event && run.event_.has_key();
-    seat.current.store(&seat, std::memory_order_release); // [running] all have returned; the event has not ended
+    seat.current.show(&seat); // [running] all have returned; the event has not ended
     tell_enders();
     share_with_batches(run);
     bool failed_without_memory = false;
@@ -388,7 +387,7 @@ inline void Engine::run_part(Seat& seat, Settlement::Part& part, bool has_turn) 
         }
     }
     const Kind kind = home.kind();
-    seat.current.store(&seat, std::memory_order_release); // [running] it has returned; the event is being ended
+    seat.current.show(&seat); // [running] it has returned; the event is being ended
     tell_enders();
     share_with_batches(run);
     if (has_turn) {
@@ -406,7 +405,7 @@ inline void Engine::run_part(Seat& seat, Settlement::Part& part, bool has_turn) 
         }
     });
     --own;
-    seat.current.store(nullptr, std::memory_order_release); // [running] over
+    seat.current.show(nullptr); // [running] over
     tell_enders();
 }
 

@@ -103,15 +103,15 @@ inline void Helping::begin() noexcept {
     frame_.seat = &seat;
     frame_.outer = std::exchange(innermost, &frame_);
     outer_here_ = std::exchange(here, this);
-    seat.helps.store(true, std::memory_order_relaxed);                // relaxed: a run shows it with `current`
-    helper_.store(this_thread(), std::memory_order_release);          // [helper] what it is about to wait for
-    seat.current.store(subscriber_.get(), std::memory_order_release); // [running] shown before the caller leaves
+    seat.helps.store(true, std::memory_order_relaxed);       // relaxed: a run shows it with `current`
+    helper_.store(this_thread(), std::memory_order_release); // [helper] what it is about to wait for
+    seat.current.show(subscriber_.get());                    // [running] shown before the caller leaves
 }
 inline void Helping::end() noexcept {
     Seat& seat = *frame_.seat;
-    helper_.store(this, std::memory_order_release);         // [helper] it waits for nothing any more
-    seat.current.store(nullptr, std::memory_order_release); // [running] it has returned
-    seat.helps.store(false, std::memory_order_relaxed);     // relaxed: of this thread, until it stands up
+    helper_.store(this, std::memory_order_release);     // [helper] it waits for nothing any more
+    seat.current.show(nullptr);                         // [running] it has returned
+    seat.helps.store(false, std::memory_order_relaxed); // relaxed: of this thread, until it stands up
     here = outer_here_;
     innermost = frame_.outer;
     engine_->tell_enders();

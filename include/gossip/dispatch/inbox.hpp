@@ -3,6 +3,7 @@
 #include <gossip/concurrency/wait_queue.hpp>
 #include <gossip/core/event.hpp>
 #include <gossip/core/event_access.hpp>
+#include <gossip/dispatch/attention.hpp>
 #include <gossip/dispatch/backlog.hpp>
 #include <gossip/dispatch/claimed_runs.hpp>
 #include <gossip/dispatch/lanes.hpp>
@@ -28,9 +29,8 @@ enum class Overflow : std::uint8_t {
 
 namespace detail {
 
-// Edges: those of gossip/dispatch/claimed_runs.hpp, and these; each name stands at both of its ends in the code
-//   [attention]  a ticket or an entry of the backlog (seq_cst), followed by the look at the bit, is ordered with the
-//                bit's clearing (seq_cst), followed by another look at the lane: at least one sees the other
+// Edges: those of gossip/dispatch/claimed_runs.hpp
+// Edges: those of gossip/dispatch/attention.hpp
 
 /// The bounded buffer between publishers and workers: a ring for each priority, the backlog of what waits for a key,
 /// and the runs that workers have claimed and not begun.
@@ -248,18 +248,10 @@ public:
         return backlog_.take_parked(lanes_.all(), into);
     }
 
-    [[nodiscard]] std::uint32_t attention() const noexcept {
-        return attention_.load(std::memory_order_relaxed); // relaxed: who raises a bit wakes somebody afterwards
-    }
-    void raise(std::uint32_t bit) noexcept {
-        if ((attention_.load(std::memory_order_seq_cst) & bit) == 0) { // [attention] up: cleared after what came before
-            attention_.fetch_or(bit, std::memory_order_seq_cst);       // [attention] after what it is raised for
-        }
-    }
+    [[nodiscard]] std::uint32_t attention() const noexcept { return attention_.bits(); }
+    void raise(std::uint32_t bit) noexcept { attention_.raise(bit); }
     /// The caller then looks again whether there is a reason for the bit, and if so raises it.
-    void lower(std::uint32_t bit) noexcept {
-        attention_.fetch_and(~bit, std::memory_order_seq_cst); // [attention] before that look
-    }
+    void lower(std::uint32_t bit) noexcept { attention_.lower(bit); }
 
     /// Whether something waits that nobody has begun and that may run now.
     [[nodiscard]] bool has_work() const noexcept {
@@ -442,7 +434,7 @@ private:
     }
 
     const std::size_t capacity_;
-    alignas(platform::cache_line) std::atomic<std::uint32_t> attention_{0};
+    alignas(platform::cache_line) BasicAttention<> attention_{};
     Lanes lanes_;
     ClaimedRuns runs_;
     std::array<WaitQueue, priority_count> room_;

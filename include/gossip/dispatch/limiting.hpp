@@ -63,8 +63,7 @@ private:
 /// Whether this thread is in that processor already, in a run around this one.
 inline bool Engine::runs_on_this_thread(const Engine& engine, const Subscriber& subscriber, const Seat* but) noexcept {
     for (const Frame* frame = innermost; frame != nullptr; frame = frame->outer) {
-        if (frame->engine == &engine && frame->seat != but &&
-            frame->seat->current.load(std::memory_order_relaxed) == &subscriber) { // relaxed: this thread's own seat
+        if (frame->engine == &engine && frame->seat != but && frame->seat->current.own() == &subscriber) {
             return true;
         }
     }
@@ -73,8 +72,7 @@ inline bool Engine::runs_on_this_thread(const Engine& engine, const Subscriber& 
 
 inline bool Engine::ended_around_here() noexcept {
     for (const Frame* frame = innermost; frame != nullptr; frame = frame->outer) {
-        const void* const current =
-            frame->seat->current.load(std::memory_order_relaxed); // relaxed: this thread's own seat
+        const void* const current = frame->seat->current.own();
         if (current != nullptr && current != frame->seat &&
             !static_cast<const Subscriber*>(current)->active.load(std::memory_order_acquire)) { // [running] it is over
             return true;

@@ -118,9 +118,8 @@ inline PublishStatus Engine::refuse(Event&) {
 inline bool Engine::take_place(std::size_t lane, Event& event, EventRing::Refusal& refusal) {
     struct Victim {
         explicit Victim(Engine& bus) noexcept : engine(bus), seat(bus.seats_.sit_down()) {
-            seat.current.store(&seat,
-                               std::memory_order_release); // [running] shutdown waits for what is taken from here on
-            engine.registry_.fence().light();
+            seat.current.show(&seat,
+                              engine.registry_.fence()); // [running] shutdown waits for what is taken from here on
         }
         Victim(const Victim&) = delete;
         Victim& operator=(const Victim&) = delete;
@@ -130,7 +129,7 @@ inline bool Engine::take_place(std::size_t lane, Event& event, EventRing::Refusa
                 scope.frame().dropping = true;
                 engine.drop(seat, *event);
             }
-            seat.current.store(nullptr, std::memory_order_release); // [running] it is counted
+            seat.current.show(nullptr); // [running] it is counted
             SeatTable::stand_up(seat);
             engine.tell_drainers();
         }
@@ -222,15 +221,14 @@ inline PublishStatus Engine::wait_for_room(Event& event, std::size_t lane, std::
 inline bool Engine::publish_sync(Event& event, SyncOutcome& outcome) noexcept {
     Seat& seat = seats_.sit_down();
     // Before the look whether the bus is closed: shutdown closes it, then looks who runs.
-    seat.current.store(&seat, std::memory_order_release); // [running] shown before that look
-    registry_.fence().light();
+    seat.current.show(&seat, registry_.fence()); // [running] shown before that look
     const bool open = !inbox_.closed();
     if (open) [[likely]] {
         FrameScope scope(this, seat);
         seat.ledger.add(Tally::accepted);
         run_event(seat, scope.frame(), event, Kind::sync, &outcome);
     }
-    seat.current.store(nullptr, std::memory_order_release); // [running] all have returned
+    seat.current.show(nullptr); // [running] all have returned
     SeatTable::stand_up(seat);
     tell_drainers();
     return open;
@@ -239,14 +237,13 @@ inline bool Engine::publish_sync(Event& event, SyncOutcome& outcome) noexcept {
 inline Engine::Sync Engine::publish_sync(const EventType& type, const PayloadOps* ops, const void* data,
                                          SyncOutcome& outcome) noexcept {
     Seat& seat = seats_.sit_down();
-    seat.current.store(&seat, std::memory_order_release); // [running] as above
-    registry_.fence().light();
+    seat.current.show(&seat, registry_.fence()); // [running] as above
     Sync answer = Sync::closed;
     if (!inbox_.closed()) [[likely]] {
         FrameScope scope(this, seat);
         answer = run_data(seat, scope.frame(), type, ops, data, outcome) ? Sync::done : Sync::wants_event;
     }
-    seat.current.store(nullptr, std::memory_order_release); // [running] all have returned
+    seat.current.show(nullptr); // [running] all have returned
     SeatTable::stand_up(seat);
     tell_drainers();
     return answer;

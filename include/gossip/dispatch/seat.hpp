@@ -2,6 +2,7 @@
 
 #include <gossip/concurrency/reclaim.hpp>
 #include <gossip/dispatch/ledger.hpp>
+#include <gossip/dispatch/presence.hpp>
 #include <gossip/platform.hpp>
 
 #include <array>
@@ -25,9 +26,9 @@ class Subscriber;
 ///
 /// Threads: written by the thread that sits on it; `hazard`, `current` and the counters are read by anybody.
 struct alignas(platform::cache_line) Seat {
-    BasicHazard<> hazard{};                    // the list of processors in use
-    std::atomic<const void*> current{nullptr}; // the Subscriber whose processor runs
-    std::atomic<const void*> thread{nullptr};  // who sits here
+    BasicHazard<> hazard{};                   // the list of processors in use
+    BasicPresence<> current{};                // the Subscriber whose processor runs
+    std::atomic<const void*> thread{nullptr}; // who sits here
     std::atomic<bool> taken{false};
     std::atomic<bool> helps{false};     // it is a helper's, and whoever waits for its run sits on another
     const TopicEntry* latest = nullptr; // the name looked up last

@@ -172,12 +172,12 @@ inline bool Engine::wants_redelivery(Seat& seat, const Subscriber& subscriber, i
         return true;
     }
     // The question is the subscription's as much as its processor is: whoever ends it waits for both.
-    const void* const before = seat.current.load(std::memory_order_relaxed); // relaxed: this thread's own seat
+    const void* const before = seat.current.own();
     bool wanted = false;
     if (enter(seat, subscriber)) {
         wanted = guard([&] { wanted = policy.when(error); }).ok() && wanted;
     }
-    seat.current.store(before, std::memory_order_release); // [running] it has been asked
+    seat.current.show(before); // [running] it has been asked
     tell_enders();
     return wanted;
 }

@@ -82,10 +82,9 @@ inline bool Engine::somebody_runs() const noexcept {
         return waits;
     };
     seats_.for_each([&](const Seat& seat) {
-        running =
-            running || (seat.current.load(std::memory_order_acquire) != nullptr && // [running] over: we see its doings
-                        !seat.helps.load(std::memory_order_relaxed) &&             // relaxed: stored before `current`
-                        !waits_for_us(seat.thread.load(std::memory_order_relaxed))); // relaxed: the same
+        running = running || (seat.current.seen() != nullptr &&              // [running] over: we see its doings
+                              !seat.helps.load(std::memory_order_relaxed) && // relaxed: stored before `current`
+                              !waits_for_us(seat.thread.load(std::memory_order_relaxed))); // relaxed: the same
     });
     return running;
 }

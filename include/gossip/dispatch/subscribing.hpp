@@ -36,10 +36,9 @@ inline SubscriptionId Engine::subscribe(Processor processor, SubscribeOptions op
 
 inline bool Engine::unsubscribe(SubscriptionId id) noexcept {
     Seat& seat = seats_.sit_down();
-    seat.current.store(&seat,
-                       std::memory_order_release); // [running] a shutdown waits for what is taken out of its sight
+    seat.current.show(&seat); // [running] a shutdown waits for what is taken out of its sight
     const bool ended = end_subscription(id, seat);
-    seat.current.store(nullptr, std::memory_order_release); // [running] over
+    seat.current.show(nullptr); // [running] over
     SeatTable::stand_up(seat);
     succeeds([&] { registry_.collect(seats_); });
     tell_drainers();

@@ -206,7 +206,7 @@ public:
             std::vector<const void*> used;
             std::vector<const void*> running;
             seats.for_each([&used, &running](const Seat& seat) {
-                if (const void* const current = seat.current.load(std::memory_order_acquire)) { // [running] keeps it
+                if (const void* const current = seat.current.seen()) { // [running] keeps it
                     running.push_back(current);
                 }
                 if (const void* const list = seat.hazard.shown()) {

@@ -103,7 +103,7 @@ private:
             }
         }
         waiter.seats_.for_each([&](const Seat& seat) {
-            if (seat.current.load(std::memory_order_acquire) == &waiter.target_) { // [running] if not, it has returned
+            if (seat.current.seen() == &waiter.target_) { // [running] if not, it has returned
                 const void* const thread =
                     seat.thread.load(std::memory_order_relaxed);               // relaxed: stored before `current`
                 const bool helps = seat.helps.load(std::memory_order_relaxed); // relaxed: stored before `current`

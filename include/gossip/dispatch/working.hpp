@@ -53,7 +53,7 @@ inline bool Engine::work(unsigned worker) {
     FrameScope scope(this, seat);
     // Before anything is taken: what is in nobody's inbox any more, and has not begun, is in the hands of who is shown.
     const auto show = [&seat] {
-        seat.current.store(&seat, std::memory_order_release); // [running] drain and shutdown see that
+        seat.current.show(&seat); // [running] drain and shutdown see that
     };
     show();
     if (timers_.next_due() != TimerList::never) [[unlikely]] {
@@ -61,7 +61,7 @@ inline bool Engine::work(unsigned worker) {
     }
     if (inbox_.attention() != 0) [[unlikely]] {
         const bool worked = work_attentively(worker, scope.frame());
-        seat.current.store(nullptr, std::memory_order_release); // [running] all have returned
+        seat.current.show(nullptr); // [running] all have returned
         return worked;
     }
     const bool ahead = pool_.attend(worker, me.brief);
@@ -88,7 +88,7 @@ inline bool Engine::work(unsigned worker) {
         }
         run_event(seat, scope.frame(), *event, Kind::event);
     }
-    seat.current.store(nullptr, std::memory_order_release); // [running] all have returned
+    seat.current.show(nullptr); // [running] all have returned
     if (done == 0) {
         rest();
         return false;
@@ -172,7 +172,7 @@ inline bool Engine::work_attentively(unsigned worker, Frame& frame) {
     if (run_task(seat)) {
         return true;
     }
-    seat.current.store(nullptr, std::memory_order_release); // [running] all have returned, for those whom rest() wakes
+    seat.current.show(nullptr); // [running] all have returned, for those whom rest() wakes
     rest();
     return false;
 }
@@ -268,9 +268,7 @@ inline std::size_t Engine::poll(std::size_t most) {
         FrameScope scope(this, seat);
         const NoOutgoingScope other_events;
         const auto may_go_on = [&] {
-            seat.current.store(&seat,
-                               std::memory_order_release); // [running] shutdown waits for what is taken from here on
-            registry_.fence().light();
+            seat.current.show(&seat, registry_.fence()); // [running] shutdown waits for what is taken from here on
             return !giving_up() && patience_ns() != 0;
         };
         const auto run_tasks = [&] {
@@ -293,7 +291,7 @@ inline std::size_t Engine::poll(std::size_t most) {
             ++done;
         }
         run_tasks();
-        seat.current.store(nullptr, std::memory_order_release); // [running] all have returned
+        seat.current.show(nullptr); // [running] all have returned
     }
     SeatTable::stand_up(seat);
     rest();

@@ -117,11 +117,11 @@ TEST_CASE("a removed subscription is remembered while somebody runs it", "[subsc
     const SubscriptionId id = add(registry, {EventType{"a"}});
     {
         const Ref<Subscriber> gone = registry.remove(id);
-        seat.current.store(gone.get());
+        seat.current.show(gone.get());
     }
     registry.collect(seats);
     CHECK(registry.ending(id));
-    seat.current.store(nullptr);
+    seat.current.show(nullptr);
     registry.collect(seats);
     CHECK_FALSE(registry.ending(id));
 }

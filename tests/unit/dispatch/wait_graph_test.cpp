@@ -183,8 +183,8 @@ TEST_CASE("a circle of waits is seen where each turn in it has two holders", "[w
     const auto wait = [&](Who me, int order, const Subscriber* holds, const Subscriber& target, Until until) {
         Seat& mine = seats.sit_down();
         Seat& other = seats.sit_down();
-        mine.current = own[me].get();
-        other.current = holds;
+        mine.current.show(own[me].get());
+        other.current.show(holds);
         ++seated;
         static_cast<void>(eventually([&] { return turn == order; }));
         WaitGraph::Waiter waiter(seats, target, until, &none);
@@ -196,8 +196,8 @@ TEST_CASE("a circle of waits is seen where each turn in it has two holders", "[w
             ++turn;
         }
         static_cast<void>(eventually([&] { return over.load(); }));
-        mine.current = nullptr;
-        other.current = nullptr;
+        mine.current.show(nullptr);
+        other.current.show(nullptr);
     };
     turn = -1;
     std::array<std::thread, count> threads{
