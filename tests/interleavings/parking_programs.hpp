@@ -1,16 +1,19 @@
 #pragma once
 
-// Small programs over the shipped parking lot and timer queue, for the explorer: a wake-up that is lost leaves all
-// threads waiting.
+// Small programs over the shipped parking lot, worker pool and timer queue, for the explorer: a wake-up that is lost
+// leaves all threads waiting.
 
 #include <gossip/concurrency/parking_lot.hpp>
 #include <gossip/concurrency/timer_queue.hpp>
+#include <gossip/concurrency/worker_pool.hpp>
 
 #include "support/explored_atomic.hpp"
 #include "support/explored_parker.hpp"
 #include "support/explorer.hpp"
 
 #include <cstdint>
+#include <functional>
+#include <utility>
 
 namespace gossip_test::parking_programs {
 
@@ -39,90 +42,67 @@ private:
     ExploredAtomic<std::uint64_t> head_{0};
 };
 
-/// Workers as those of the worker pool, whose search is one look, and the source of work that the lot asks.
+/// The search of a worker on duty: one look.
+class LooksOnce {
+public:
+    explicit LooksOnce(gossip::Idle) {}
+    void found() { looked_ = false; }
+    [[nodiscard]] bool go_on() const { return !looked_; }
+    void wait() { looked_ = true; }
+    void lie_down() const {}
+    void get_up() { looked_ = false; }
+
+private:
+    bool looked_ = false;
+};
+
+/// The shipped worker pool, and a source that works as the engine does.
 template <unsigned workers>
 class Workers {
 public:
+    using Pool = gossip::WorkerPool<Workers, ExploredAtomic, ExploredParker, ExploredMutex, LooksOnce>;
+    static constexpr bool attends_itself = true;
+
     explicit Workers(unsigned items) : items_(items) {}
 
     void publish() {
         tickets_.publish();
-        notify();
+        pool_.notify();
     }
-    void notify() {
-        if (lot_.unattended()) {
-            lot_.wake_one();
-        }
-    }
-
     /// `brief`: the worker claims while on duty, and stays on duty; otherwise it leaves before it begins.
-    template <class Handle>
-    void work(unsigned me, bool brief, Handle handle) {
-        bool searched = false;
-        while (!stopping_.load(std::memory_order_relaxed)) {
-            if (work_once(me, brief, handle)) {
-                searched = false;
-                continue;
-            }
-            if (lot_.take_duty(me) && !searched) {
-                searched = true;
-                continue;
-            }
-            lot_.sleep(me, *this);
-            searched = false;
-        }
-        lot_.resign(me);
+    void run(unsigned me, bool brief, std::function<void()> handle) {
+        brief_ = brief;
+        handles_[me] = std::move(handle);
+        pool_.run(me);
     }
-
-    void stop() {
-        stopping_.store(true, std::memory_order_relaxed);
-        lot_.wake_all();
-    }
-    [[nodiscard]] Lot& lot() { return lot_; }
+    [[nodiscard]] Pool& pool() { return pool_; }
     [[nodiscard]] unsigned left() const { return items_; }
 
-    [[nodiscard]] bool has_work() const { return tickets_.any(); }
-    [[nodiscard]] bool stopping() const { return stopping_.load(std::memory_order_relaxed); }
-    [[nodiscard]] std::uint64_t progress(unsigned worker) const {
-        return progress_[worker].load(std::memory_order_relaxed);
-    }
-    [[nodiscard]] std::int64_t until_due() const { return Lot::never; }
-
-private:
-    template <class Handle>
-    bool work_once(unsigned me, bool brief, Handle handle) {
-        const bool ahead = attend(me, brief);
+    bool work(unsigned me) {
+        const bool ahead = pool_.attend(me, brief_);
         if (!tickets_.take()) {
             return false;
         }
-        progress_[me].fetch_add(1, std::memory_order_relaxed);
+        pool_.progressed(me);
         if (ahead) {
-            notify();
+            pool_.notify();
         } else {
-            leave(me);
+            pool_.leaving(me);
         }
-        handle();
+        handles_[me]();
         if (--items_ == 0) {
-            stop();
+            pool_.tell_to_stop();
         }
         return true;
     }
-    bool attend(unsigned me, bool brief) {
-        return workers == 1 || (brief && lot_.watched() && (lot_.has_owner() || lot_.take_watched_duty(me)));
-    }
-    void leave(unsigned me) {
-        if (lot_.on_duty(me)) {
-            lot_.resign(me);
-        }
-        if (lot_.unattended() && tickets_.any()) {
-            lot_.wake_one();
-        }
-    }
+    [[nodiscard]] bool has_work() const { return tickets_.any(); }
+    [[nodiscard]] std::int64_t until_due() const { return Lot::never; }
 
-    Lot lot_{workers};
+private:
+    Pool pool_{*this, workers};
     Tickets tickets_;
-    ExploredAtomic<bool> stopping_{false};
-    ExploredAtomic<std::uint64_t> progress_[workers];
+    bool brief_ = false;
+    std::function<void()> handles_[workers];
     unsigned items_; // left to handle
 };
 
@@ -134,7 +114,7 @@ struct AllIsHandled {
 
     void run(unsigned me) {
         if (me < workers) {
-            pool.work(me, brief, [] {});
+            pool.run(me, brief, [] {});
             return;
         }
         for (unsigned i = 0; i < items_each; ++i) {
@@ -151,7 +131,7 @@ public:
     Workers<workers> pool{2};
 
     void work(unsigned me, bool brief) {
-        pool.work(me, brief, [&] {
+        pool.run(me, brief, [this] {
             if (begun_++ == 0) {
                 blocked_.park(-1);
             } else {
@@ -191,9 +171,7 @@ struct CallsForHelp : LongItem<2> {
             return;
         }
         pool.publish();
-        if (pool.lot().has_sleepers()) {
-            pool.lot().wake_helper();
-        }
+        pool.pool().call_for_help();
         pool.publish();
     }
 };

@@ -7,6 +7,7 @@
 #include <concepts>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <thread>
 #include <vector>
 
@@ -133,7 +134,8 @@ private:
 ///          lot's lookout (1 ms); one that keeps to `attend` strands nothing.
 /// Owns:    the threads; they are joined by `stop` or the destructor.
 /// Errors:  start throws std::system_error when a thread can't be made; those already made are joined.
-template <class Source, template <class> class Atom = std::atomic>
+template <class Source, template <class> class Atom = std::atomic, class Parker = platform::Parker,
+          class Mutex = std::mutex, class Search = detail::Search>
 class WorkerPool {
 public:
     WorkerPool(Source& source, unsigned workers, Idle idle = Idle::sleep)
@@ -164,13 +166,41 @@ public:
 
     /// Ends the workers when each has returned from `work`, and joins them. Work that is left stays in the source.
     void stop() noexcept {
-        stopping_.store(true,
-                        std::memory_order_relaxed); // relaxed: the lock of wake_all orders it before every later sleep
+        tell_to_stop();
         while (!threads_.empty()) {
-            lot_.wake_all();
             threads_.back().join();
             threads_.pop_back();
         }
+    }
+    /// The first half of that, by any thread.
+    void tell_to_stop() noexcept {
+        stopping_.store(true,
+                        std::memory_order_relaxed); // relaxed: the lock of wake_all orders it before every later sleep
+        lot_.wake_all();
+    }
+    /// What each thread of the pool does; returns when it is told to stop.
+    void run(unsigned worker) {
+        Search search(idle_);
+        while (!stopping_.load(std::memory_order_relaxed)) { // relaxed: asked again after every sleep
+            if constexpr (!attends_itself) {
+                if (lot_.on_duty(worker) && source_.has_work()) {
+                    leaving(worker); // we can't know how long it will take
+                }
+            }
+            if (source_.work(worker)) {
+                search.found();
+                continue;
+            }
+            if (lot_.take_duty(worker) && search.go_on()) {
+                progressed(worker);
+                search.wait();
+                continue;
+            }
+            search.lie_down();
+            lot_.sleep(worker, *this);
+            search.get_up();
+        }
+        lot_.resign(worker);
     }
 
     [[nodiscard]] unsigned size() const noexcept { return workers_; }
@@ -241,36 +271,12 @@ private:
     // true`. For any other the worker goes off duty before each item.
     static constexpr bool attends_itself = requires { requires Source::attends_itself; };
 
-    void run(unsigned worker) {
-        detail::Search search(idle_);
-        while (!stopping_.load(std::memory_order_relaxed)) { // relaxed: asked again after every sleep
-            if constexpr (!attends_itself) {
-                if (lot_.on_duty(worker) && source_.has_work()) {
-                    leaving(worker); // we can't know how long it will take
-                }
-            }
-            if (source_.work(worker)) {
-                search.found();
-                continue;
-            }
-            if (lot_.take_duty(worker) && search.go_on()) {
-                progressed(worker);
-                search.wait();
-                continue;
-            }
-            search.lie_down();
-            lot_.sleep(worker, *this);
-            search.get_up();
-        }
-        lot_.resign(worker);
-    }
-
     Source& source_;
     const unsigned workers_;
     const Idle idle_;
-    ParkingLot<Atom> lot_;
+    ParkingLot<Atom, Parker, Mutex> lot_;
     const std::unique_ptr<Seat[]> seats_;
-    std::atomic<bool> stopping_{false};
+    Atom<bool> stopping_{false};
     std::vector<std::thread> threads_;
 };
 
