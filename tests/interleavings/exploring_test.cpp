@@ -158,6 +158,10 @@ TEST_CASE("in every execution within the bounds what may still be used is not fr
     check_every_execution(reclaim_programs_all());
 }
 
+TEST_CASE("in every execution within the bounds an event ends once, and with all its failures", "[exploring]") {
+    check_every_execution(settling_programs_all());
+}
+
 TEST_CASE("random executions beyond the bounds keep all of that", "[exploring][random]") {
     GOSSIP_INFO_SEED();
     check_random_executions(programs_all());

@@ -5,6 +5,10 @@
 #include <gossip/concurrency/parking_lot.hpp>
 #include <gossip/dispatch/attention.hpp>
 #include <gossip/dispatch/claimed_runs.hpp>
+#include <gossip/dispatch/lanes.hpp>
+#include <gossip/dispatch/ledger.hpp>
+
+#include "interleavings/queue_programs.hpp"
 
 #include "support/explored_atomic.hpp"
 #include "support/explored_parker.hpp"
@@ -224,6 +228,83 @@ struct RaisesABit {
         }
     }
     void end() { require(attention.bits() == (bit | other), "a bit was lost"); }
+};
+
+using Ring = queue_programs::Ring;
+using Lanes = gossip::detail::BasicLanes<Ring, ExploredAtomic, ExploredMutex>;
+
+/// The first events of a lane make its ring, while another looks for what is there and a third closes them all.
+struct MakesARing {
+    static constexpr unsigned threads = 3;
+    static constexpr std::size_t lane = 3;
+    Lanes lanes{2};
+    std::uint64_t drawn = 0;
+    std::uint64_t claimed = 0;
+    bool closed = false;
+
+    void run(unsigned me) {
+        if (me == 0) {
+            const bool late = closed;
+            Ring& ring = lanes.of(lane);
+            Ring::Ticket ticket = 0;
+            if (ring.reserve(ticket) == Ring::Refusal::none) {
+                require(!late, "a ticket was drawn after the end");
+                ++drawn;
+                queue_programs::put(ring, ticket, 5);
+                ring.commit(ticket);
+            }
+        } else if (me == 1) {
+            for (int i = 0; i < 2; ++i) {
+                claim();
+            }
+        } else {
+            lanes.close();
+            closed = true;
+            const std::uint64_t so_far = lanes.drawn();
+            require(so_far <= 1 && lanes.tails()[lane] >= so_far, "events were counted wrongly");
+        }
+    }
+    void end() {
+        claim();
+        require(claimed == drawn && lanes.drawn() == drawn, "an event was lost");
+        require(&lanes.of(lane) == lanes.all()[lane] && lanes.of(lane).closed(), "a ring was left open");
+    }
+    void claim() {
+        Ring* const ring = lanes.known(lane);
+        if (ring != nullptr && ring->claim(1).count == 1) {
+            ++claimed;
+            require(queue_programs::take(*ring, 0) == 5, "an event was another");
+            ring->vacate(0);
+        }
+    }
+};
+
+/// Whoever reads the ends first and then the beginnings never sees more ends than beginnings.
+struct CountsEnds {
+    static constexpr unsigned threads = 3;
+    using Shard = gossip::BasicLedgerShard<ExploredAtomic>;
+    Shard shards[2];
+    ExploredAtomic<unsigned> begun{0};
+    ExploredValue effect{0};
+
+    void run(unsigned me) {
+        if (me == 0) {
+            for (unsigned i = 1; i <= 2; ++i) {
+                shards[0].add(gossip::Tally::accepted);
+                begun.store(i, std::memory_order_release);
+            }
+        } else if (me == 1) {
+            if (begun.load(std::memory_order_acquire) != 0) {
+                effect = ExploredValue(1);
+                shards[1].add(gossip::Tally::handled);
+            }
+        } else {
+            const std::uint64_t ended = shards[0].ended() + shards[1].ended();
+            require(shards[0].of(gossip::Tally::accepted) >= ended, "more events ended than began");
+            require(ended == 0 || effect.get() == 1, "an end was seen before what led to it");
+        }
+    }
+    void end() { require(shards[0].of(gossip::Tally::accepted) == 2, "a count was lost"); }
 };
 
 } // namespace gossip_test::inbox_programs

@@ -6,6 +6,7 @@
 #include "interleavings/parking_programs.hpp"
 #include "interleavings/queue_programs.hpp"
 #include "interleavings/reclaim_programs.hpp"
+#include "interleavings/settling_programs.hpp"
 #include "interleavings/waiting_programs.hpp"
 
 #include "support/explorer.hpp"
@@ -100,6 +101,8 @@ inline std::vector<Program> inbox_programs_all() {
         program<RaisesABit<false, std::memory_order_release, std::memory_order_acquire>>("raises a bit", small),
         program<RaisesABit<true, std::memory_order_seq_cst, std::memory_order_seq_cst>>("raises a bit that is up",
                                                                                         small),
+        program<MakesARing>("makes a ring", {.preemptions = 3, .stale_reads = 1}),
+        program<CountsEnds>("counts ends", small),
     };
 }
 
@@ -137,10 +140,21 @@ inline std::vector<Program> reclaim_programs_all() {
     };
 }
 
+inline std::vector<Program> settling_programs_all() {
+    using namespace settling_programs;
+    const Bounds far{.preemptions = 3, .stale_reads = 1};
+    const Bounds few{.preemptions = 2, .stale_reads = 1};
+    return {
+        program<EndsOnce<false>>("ends once", far),
+        program<EndsOnce<true>>("ends once, abandoned or not", few),
+        program<ClosesTheLastShare>("closes the last share", far),
+    };
+}
+
 inline std::vector<Program> programs_all() {
     std::vector<Program> all;
     for (const auto& some : {&queue_programs_all, &parking_programs_all, &inbox_programs_all, &waiting_programs_all,
-                             &reclaim_programs_all}) {
+                             &reclaim_programs_all, &settling_programs_all}) {
         for (const Program& program : some()) {
             all.push_back(program);
         }

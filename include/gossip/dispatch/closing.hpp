@@ -22,10 +22,7 @@ inline Settlement::Part& Settlement::open(Subscriber& subscriber, int attempt, b
     auto part = std::make_unique<Part>(*this, Ref<Subscriber>::share(&subscriber), attempt, holds_key);
     const std::lock_guard lock(mutex_);
     parts_.push_back(std::move(part));
-    open_.fetch_add(1, std::memory_order_relaxed); // relaxed: the caller holds an open end already
-    if (holds_key) {
-        open_for_key_.fetch_add(1, std::memory_order_relaxed); // relaxed: the same
-    }
+    ends_.open(holds_key);
     return *parts_.back();
 }
 
@@ -47,10 +44,10 @@ inline void Settlement::settle(Seat& seat, Part& part, Result result) noexcept {
     if (!result) {
         fail(part, result.error());
     }
-    if (part.deferrals.fetch_sub(1, std::memory_order_acq_rel) == 1) { // [closed] after the run and all deferrals
-        // A batch lets the key go when it has collected the event, unless another attempt is to come.
-        if (part.holds_key && part.shares.load(std::memory_order_relaxed) != 1 && // relaxed: if only ours is left,
-            !has_failed(part)) {                                                  // closing it lets the key go
+    if (part.deferrals.close()) { // after the run and all deferrals
+        // A batch lets the key go when it has collected the event, unless another attempt is to come. If only ours is
+        // left, closing it lets the key go.
+        if (part.holds_key && !part.shares.only_mine() && !has_failed(part)) {
             part.holds_key = false;
             let_go_of_key();
         }
@@ -64,7 +61,7 @@ inline void Settlement::settle_collected(Seat& seat, Part& part, Result result) 
     close_share(seat, part);
 }
 inline void Settlement::close_share(Seat& seat, Part& part) noexcept {
-    if (part.shares.fetch_sub(1, std::memory_order_acq_rel) != 1) { // [closed] after all others
+    if (!part.shares.close()) {
         return;
     }
     if (part.last) {
@@ -143,8 +140,7 @@ inline void Settlement::add_failure(Failure failure) noexcept {
 }
 
 inline void Settlement::let_go_of_key() noexcept {
-    if (open_for_key_.fetch_sub(1, std::memory_order_acq_rel) == 1 && // [closed] after all that held it
-        kind_ == Kind::event && event_.has_key()) {
+    if (ends_.let_go_of_key() && kind_ == Kind::event && event_.has_key()) {
         engine_->let_go_of_key(event_);
     }
 }
@@ -152,10 +148,10 @@ inline void Settlement::close(Seat& seat, bool holds_key) noexcept {
     if (holds_key) {
         let_go_of_key();
     }
-    if (open_.fetch_sub(1, std::memory_order_acq_rel) == 1) { // [closed] after all others
+    if (ends_.close()) {
         const std::shared_ptr<Engine> engine = engine_;
         engine->unlink(*this);
-        if (!ended_.exchange(true, std::memory_order_acq_rel)) { // [closed] unless it was abandoned
+        if (ends_.end()) { // unless it was abandoned
             end(seat);
         }
         delete this;

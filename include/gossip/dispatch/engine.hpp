@@ -110,8 +110,6 @@ struct Totals {
 //   [helper]     a helper's store(release) of itself, where it begins a run and ends it, happens before the
 //                load(acquire) of who looks for what the run's caller waits for
 //   [complete]   shutdown's store(release), after the last counter, happens before complete()'s load(acquire)
-//   [closed]     each close of an open end (acq_rel) happens before the last one, which ends the event; of those who
-//                would end it exactly one does (exchange)
 
 /// The delivering half of a bus, whatever brings the events: inbox, workers, dispatcher, settlement, ledger, timers.
 ///

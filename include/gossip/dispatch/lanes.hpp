@@ -21,33 +21,32 @@ namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 /// Threads: every member from any thread.
 /// Cost:    one load, for the normal ring none. Making a ring takes a lock, and memory for a whole buffer.
 /// Owns:    the rings.
-class Lanes {
+template <class Ring, template <class> class Atom = std::atomic, class Mutex = std::mutex>
+class BasicLanes {
 public:
-    using Ticket = EventRing::Ticket;
+    using Ticket = typename Ring::Ticket;
     static constexpr std::size_t normal = static_cast<std::size_t>(Priority::normal);
 
-    explicit Lanes(std::size_t capacity) : normal_(capacity) {}
+    explicit BasicLanes(std::size_t capacity) : normal_(capacity) {}
 
-    [[nodiscard]] EventRing& plain() noexcept { return normal_; }
-    [[nodiscard]] const EventRing& plain() const noexcept { return normal_; }
+    [[nodiscard]] Ring& plain() noexcept { return normal_; }
+    [[nodiscard]] const Ring& plain() const noexcept { return normal_; }
     /// The ring of a lane; null if nobody has used it.
-    [[nodiscard]] EventRing* known(std::size_t lane) noexcept {
+    [[nodiscard]] Ring* known(std::size_t lane) noexcept {
         return lane == normal ? &normal_ : others_[lane].load(std::memory_order_acquire); // [lane] the ring is built
     }
-    [[nodiscard]] const EventRing* known(std::size_t lane) const noexcept {
+    [[nodiscard]] const Ring* known(std::size_t lane) const noexcept {
         return lane == normal ? &normal_ : others_[lane].load(std::memory_order_acquire); // [lane] the ring is built
     }
-    [[nodiscard]] std::array<EventRing*, priority_count> all() noexcept {
-        return {known(0), known(1), known(2), known(3)};
-    }
+    [[nodiscard]] std::array<Ring*, priority_count> all() noexcept { return {known(0), known(1), known(2), known(3)}; }
     /// The same, made if nobody has used it. Errors: std::bad_alloc.
-    EventRing& of(std::size_t lane) {
-        if (EventRing* const ring = known(lane)) [[likely]] {
+    Ring& of(std::size_t lane) {
+        if (Ring* const ring = known(lane)) [[likely]] {
             return *ring;
         }
         const std::lock_guard lock(mutex_);
         if (owners_[lane] == nullptr) {
-            owners_[lane] = std::make_unique<EventRing>(normal_.capacity());
+            owners_[lane] = std::make_unique<Ring>(normal_.capacity());
             if (closed_) {
                 owners_[lane]->close();
             }
@@ -60,7 +59,7 @@ public:
     void close() noexcept {
         const std::lock_guard lock(mutex_);
         closed_ = true;
-        for (EventRing* const ring : all()) {
+        for (Ring* const ring : all()) {
             if (ring != nullptr) {
                 ring->close();
             }
@@ -70,7 +69,7 @@ public:
     [[nodiscard]] std::array<Ticket, priority_count> tails() const noexcept {
         std::array<Ticket, priority_count> tails{};
         for (std::size_t lane = 0; lane < priority_count; ++lane) {
-            if (const EventRing* const ring = known(lane)) {
+            if (const Ring* const ring = known(lane)) {
                 tails[lane] = ring->tail();
             }
         }
@@ -80,7 +79,7 @@ public:
     [[nodiscard]] std::uint64_t drawn() const noexcept {
         std::uint64_t sum = 0;
         for (std::size_t lane = 0; lane < priority_count; ++lane) {
-            if (const EventRing* const ring = known(lane)) {
+            if (const Ring* const ring = known(lane)) {
                 const std::uint64_t over = ring->stepped_over();
                 sum += ring->tail() - over;
             }
@@ -89,11 +88,13 @@ public:
     }
 
 private:
-    alignas(platform::cache_line) EventRing normal_;
-    std::array<std::atomic<EventRing*>, priority_count> others_{};
-    std::mutex mutex_; // makes and closes rings
-    std::array<std::unique_ptr<EventRing>, priority_count> owners_;
+    alignas(platform::cache_line) Ring normal_;
+    std::array<Atom<Ring*>, priority_count> others_{};
+    Mutex mutex_; // makes and closes rings
+    std::array<std::unique_ptr<Ring>, priority_count> owners_;
     bool closed_ = false;
 };
+
+using Lanes = BasicLanes<EventRing>;
 
 } // namespace gossip::GOSSIP_VERSION_NAMESPACE::detail

@@ -35,10 +35,11 @@ enum class Tally : std::uint8_t {
 ///
 /// Threads: `add` by the holder of the seat alone, `of` from any thread.
 /// Cost:    add is a load and a store; nothing is shared but with readers.
-class LedgerShard {
+template <template <class> class Atom = std::atomic>
+class BasicLedgerShard {
 public:
     void add(Tally what, std::uint64_t n = 1) noexcept {
-        std::atomic<std::uint64_t>& cell = cells_[static_cast<std::size_t>(what)];
+        Atom<std::uint64_t>& cell = cells_[static_cast<std::size_t>(what)];
         cell.store(cell.load(std::memory_order_relaxed) + n, // relaxed: only the holder writes
                    std::memory_order_release);               // [counted] what led to the end is seen with it
     }
@@ -52,7 +53,9 @@ public:
     }
 
 private:
-    std::array<std::atomic<std::uint64_t>, static_cast<std::size_t>(Tally::count_)> cells_{};
+    std::array<Atom<std::uint64_t>, static_cast<std::size_t>(Tally::count_)> cells_{};
 };
+
+using LedgerShard = BasicLedgerShard<>;
 
 } // namespace gossip::GOSSIP_VERSION_NAMESPACE

@@ -4,6 +4,7 @@
 #include <gossip/core/event.hpp>
 #include <gossip/core/event_access.hpp>
 #include <gossip/dispatch/dead_letter.hpp>
+#include <gossip/dispatch/open_ends.hpp>
 #include <gossip/dispatch/seat.hpp>
 #include <gossip/dispatch/subscriber.hpp>
 
@@ -52,10 +53,10 @@ public:
 
         /// One share more; the caller has one.
         void defer() noexcept {
-            deferrals.fetch_add(1, std::memory_order_relaxed); // relaxed: the run has a share, and goes on
+            deferrals.add(); // the run has a share, and goes on
         }
         void collect() noexcept {
-            shares.fetch_add(1, std::memory_order_relaxed); // relaxed: as above
+            shares.add(); // as above
         }
         /// An attempt begins, and nothing of the one before counts any more.
         void begin() noexcept {
@@ -72,8 +73,8 @@ public:
         bool final = false;       // no further attempt: some failure was lost. Under the home's lock, as what follows
         Result last{};            // the first failure of the latest attempt
         std::vector<Error> others{};
-        std::atomic<int> deferrals{1}; // that are open, and the run: together they have one share, and the key
-        std::atomic<int> shares{1};
+        BasicShares<> deferrals{}; // that are open, and the run: together they have one share, and the key
+        BasicShares<> shares{};
         Part* next_of_run = nullptr; // for the run that has a share in it
     };
 
@@ -116,15 +117,10 @@ public:
     }
 
     /// Takes the end away from whoever still holds an open one: the event is counted as abandoned, once.
-    [[nodiscard]] bool abandon() noexcept {
-        return !ended_.exchange(true, std::memory_order_acq_rel); // [closed] one of us ends it
-    }
+    [[nodiscard]] bool abandon() noexcept { return ends_.end(); }
 
     /// It was abandoned, or its last open end is closed. Under the engine's lock of the list: it stays as it is there.
-    [[nodiscard]] bool has_ended() const noexcept {
-        return ended_.load(
-            std::memory_order_relaxed); // relaxed: who asks holds an open end, or the list's lock decides
-    }
+    [[nodiscard]] bool has_ended() const noexcept { return ends_.has_ended(); }
 
     Settlement* previous = nullptr; // in the engine's list, under its lock
     Settlement* next = nullptr;
@@ -141,9 +137,7 @@ private:
     const std::shared_ptr<Engine> engine_;
     Event event_;
     const Kind kind_;
-    std::atomic<bool> ended_{false};
-    std::atomic<int> open_{1};
-    std::atomic<int> open_for_key_{1};
+    BasicOpenEnds<> ends_{};
     std::mutex mutex_;
     std::vector<std::unique_ptr<Part>> parts_;
     std::vector<Failure> failures_;

@@ -195,8 +195,8 @@ inline std::int64_t redelivery_delay(const Redelivery& policy, int attempt) noex
 }
 
 inline bool Engine::redeliver(Settlement::Part& part) noexcept {
-    part.deferrals.store(1, std::memory_order_relaxed); // relaxed: the timers' lock hands the part on
-    part.shares.store(1, std::memory_order_relaxed);    // relaxed: the same
+    part.deferrals.begin();
+    part.shares.begin();
     ++part.attempt;
     const std::int64_t delay = redelivery_delay(part.subscriber->options.redelivery, part.attempt);
     const Ref<Subscriber> subscriber = part.subscriber; // once it is scheduled the part may be gone
