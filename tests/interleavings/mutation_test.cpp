@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <iomanip>
 #include <map>
@@ -47,7 +48,7 @@ constexpr Excuse excuses[] = {
      "whoever got up lies down again only through list, which announces that"},
     {"ticket_ring.hpp", "again = tail_.load", "acquire -> relaxed",
      "how new the answer is no order can say; the load of the slot's turn orders what follows"},
-    {"ticket_ring.hpp", "slot.turn.compare_exchange_strong(expected, parked_at(at)", "acq_rel -> relaxed",
+    {"ticket_ring.hpp", "slot.turn.compare_exchange_strong(expected, parked_at(at)", any_order,
      "a read-modify-write goes on with the release sequence of commit_parked whatever its order"},
     {"ticket_ring.hpp", "head_.load(std::memory_order_acquire)", "acquire -> relaxed",
      "tail(), asked after it, is seq_cst, and so are the tickets"},
@@ -66,6 +67,83 @@ constexpr Excuse excuses[] = {
     {"open_ends.hpp", "ended_.exchange", torn_apart,
      "all who would end it look for it on the list under its lock, but for the last, who has taken it off under that"},
 };
+
+struct NotExplored {
+    std::string_view file;
+    std::string_view edge; // as in the comment behind the operation; `relaxed` for one that changes something
+    std::string_view reason;
+};
+
+constexpr std::string_view message = "stored once, then only read: the textbook's message, of which exploring_test.cpp "
+                                     "shows that both orders are needed";
+constexpr std::string_view a_count = "a count or a number: nothing is read by means of it";
+constexpr std::string_view as_a_task =
+    "the handshake of task.hpp, which is explored: changed under a lock, then a look who sleeps";
+constexpr std::string_view all_seq_cst = "all ends of the edge are seq_cst or stand under one lock";
+constexpr std::string_view shown_first =
+    "the handshake of presence.hpp, which is explored: shown, the fence, then this look at what forbids it";
+
+/// What no program runs, and why not. One that is not needed is a mistake, too.
+constexpr NotExplored not_explored[] = {
+    {"batch/batch_chunk.hpp", "placed", message},
+    {"core/call_counter.hpp", "relaxed", a_count},
+    {"core/clock.hpp", "anchor", "a sequence lock around the machine's own counter, which no execution can repeat"},
+    {"core/clock.hpp", "renewal", "a lock that is tried once, as that of brief_lock.hpp, which is explored"},
+    {"core/event_id.hpp", "relaxed", a_count},
+    {"core/raw_data.hpp", "decoded", message},
+    {"core/raw_data.hpp", "listed", "a list that only grows: each link is a message, stored once"},
+    {"core/raw_data.hpp", "met", message},
+    {"dispatch/backlog.hpp", "ready", as_a_task},
+    {"dispatch/backlog.hpp", "spilled", a_count},
+    {"dispatch/collector.hpp", "attached", message},
+    {"dispatch/dispatcher.hpp", "letters", all_seq_cst},
+    {"dispatch/dispatcher.hpp", "running", shown_first},
+    {"dispatch/engine.hpp", "complete", message},
+    {"dispatch/engine.hpp", "giving_up", all_seq_cst},
+    {"dispatch/engine.hpp", "late", all_seq_cst},
+    {"dispatch/limiting.hpp", "running", shown_first},
+    {"dispatch/settling.hpp", "late", all_seq_cst},
+    {"dispatch/settling.hpp", "letters", all_seq_cst},
+    {"dispatch/settling.hpp", "relaxed", a_count},
+    {"dispatch/settling.hpp", "running", shown_first},
+    {"dispatch/stopping.hpp", "complete", message},
+    {"dispatch/stopping.hpp", "giving_up", all_seq_cst},
+    {"dispatch/stopping.hpp", "late", all_seq_cst},
+    {"dispatch/stopping.hpp", "letters", all_seq_cst},
+    {"dispatch/stopping.hpp", "relaxed", "a number that only gets smaller, looked at again and again"},
+    {"dispatch/subscriber.hpp", "relaxed", under_the_lock},
+    {"dispatch/subscribing.hpp", "running", message},
+    {"dispatch/subscription_registry.hpp", "named", "a table that only grows: each cell is a message, stored once"},
+    {"dispatch/subscription_registry.hpp", "relaxed", a_count},
+    {"dispatch/subscription_registry.hpp", "running", shown_first},
+    {"dispatch/wait_graph.hpp", "running", message},
+    {"middleware/deduplicate.hpp", "relaxed", a_count},
+    {"middleware/logging.hpp", "relaxed", a_count},
+    {"middleware/metrics.hpp", "relaxed", a_count},
+    {"middleware/rate_limit.hpp", "relaxed", "one number, which is all that there is to the limit"},
+    {"middleware/timeout_detached.hpp", "relaxed", a_count},
+    {"middleware/tracing.hpp", "relaxed", a_count},
+    {"platform.hpp", "asymmetric", "the fence itself: the explorer has its own of both kinds"},
+    {"platform.hpp", "unparked", "the system call that waits belongs to it: the explorer has a parker of its own"},
+    {"provider/redis/hook_frame.hpp", "started", message},
+    {"provider/redis/inbound.hpp", "relaxed", a_count},
+    {"provider/redis/late_reports.hpp", "relaxed", a_count},
+    {"provider/redis/outbound.hpp", "ended", "counts, each read before that of the beginnings, as those of ledger.hpp"},
+    {"provider/redis/outbound.hpp", "relaxed", a_count},
+    {"provider/redis/outbound.hpp", "started", message},
+    {"provider/redis/pub_sub.hpp", "relaxed", a_count},
+    {"provider/redis/pub_sub_listening.hpp", "started", message},
+    {"provider/redis/socket.hpp", "stopped", message},
+    {"provider/redis/stream_listening.hpp", "started", message},
+    {"testing.hpp", "moved", all_seq_cst},
+};
+
+/// Where the library begins in the name of a file.
+std::size_t in_library(const std::string& file) {
+    constexpr std::string_view folder = "include/gossip/";
+    const std::size_t at = file.rfind(folder);
+    return at == std::string::npos ? at : at + folder.size();
+}
 
 std::string short_name(const std::string& file) { return file.substr(file.rfind('/') + 1); }
 
@@ -196,12 +274,15 @@ private:
     unsigned wrong_ = 0;
 };
 
-/// The next weaker orders: of two that are not weaker than each other both; then what is weaker than both.
-std::vector<std::memory_order> weaker_than(const Mutation::Met& site) {
+/// The next weaker orders, both where neither is weaker than the other; then what is weaker than those.
+std::vector<std::vector<std::memory_order>> weaker_than(const Mutation::Met& site) {
     if (site.order == std::memory_order_seq_cst && site.operation != Operation::fence) {
-        return {std::memory_order_acq_rel, std::memory_order_relaxed};
+        return {{std::memory_order_acq_rel}, {std::memory_order_relaxed}};
     }
-    return {std::memory_order_relaxed};
+    if (site.order == std::memory_order_acq_rel) {
+        return {{std::memory_order_acquire, std::memory_order_release}, {std::memory_order_relaxed}};
+    }
+    return {{std::memory_order_relaxed}};
 }
 
 /// Whether the operation with a memory order on line `at` (from 0) is one of the sites, which stand where it begins.
@@ -228,36 +309,64 @@ TEST_CASE("an atomic operation made weaker is noticed", "[mutation]") {
         if (site.order == std::memory_order_relaxed) {
             continue;
         }
-        for (const std::memory_order order : weaker_than(site)) {
-            if (report.add(site, programs, order, false)) {
+        for (const auto& orders : weaker_than(site)) {
+            bool caught = false;
+            for (const std::memory_order order : orders) {
+                caught = report.add(site, programs, order, false) || caught;
+            }
+            if (caught) {
                 break; // what is weaker still allows all that this does
             }
         }
     }
-    std::ofstream("mutations.txt") << report.table();
+    std::ofstream out("mutations.txt");
+    out << report.table() << "\nnot explored\n";
+    for (const NotExplored& left : not_explored) {
+        out << "    " << std::left << std::setw(38) << left.file << std::setw(14) << left.edge << left.reason << '\n';
+    }
 
     INFO(report.table());
     CHECK(report.wrong() == 0);
 }
 
-TEST_CASE("every atomic operation that is not relaxed is made weaker", "[mutation]") {
+TEST_CASE("every atomic operation is made weaker, or it is said why not", "[mutation]") {
     std::map<std::string, std::set<int>> met;
+    std::string library;
     for (const auto& [site, programs] : all_sites()) {
-        met[site.file].insert(site.line);
+        met[site.file.substr(in_library(site.file))].insert(site.line);
+        library = site.file.substr(0, in_library(site.file));
     }
-    for (const auto& [file, sites] : met) {
+    std::set<const NotExplored*> needed;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(library)) {
+        const std::string file = entry.path().string();
+        if (entry.path().extension() != ".hpp") {
+            continue;
+        }
+        const std::string name = file.substr(in_library(file));
         const auto& lines = lines_of(file);
-        REQUIRE_FALSE(lines.empty());
         for (std::size_t i = 0; i < lines.size(); ++i) {
             const std::string code = lines[i].substr(0, lines[i].find("//"));
-            if (code.find("memory_order_") != std::string::npos &&
-                code.find("memory_order_relaxed") == std::string::npos) {
-                INFO(file << ':' << i + 1 << ": " << code);
-                CHECK(is_met(lines, i, sites));
+            if (code.find("memory_order_") == std::string::npos || is_met(lines, i, met[name])) {
+                continue;
             }
+            const bool orders = code.find("memory_order_relaxed") == std::string::npos;
+            if (!orders && code.find("fetch_") == std::string::npos && code.find("exchange") == std::string::npos) {
+                continue;
+            }
+            const auto* const why = std::find_if(std::begin(not_explored), std::end(not_explored), [&](const auto& n) {
+                const std::string edge = orders ? '[' + std::string(n.edge) + ']' : "relaxed";
+                return n.file == name && (orders || n.edge == edge) &&
+                       lines[i].find(edge, code.size()) != std::string::npos;
+            });
+            INFO(file << ':' << i + 1 << ": " << code);
+            CHECK(why != std::end(not_explored));
+            needed.insert(why);
         }
     }
-    CHECK(met.size() >= 3); // the ring, the lot, the timers
+    for (const NotExplored& left : not_explored) {
+        INFO(left.file << ", " << left.edge);
+        CHECK(needed.contains(&left));
+    }
 }
 
 } // namespace mutation_test
