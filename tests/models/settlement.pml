@@ -264,6 +264,7 @@ too_late:
         if
         :: linked ->
             touch();
+            linked = false;
             take_the_end(mine);
             if
             :: mine -> atomic { touch(); state = ended; abandoned++ }

@@ -239,6 +239,7 @@ public:
 
     void link(Settlement& settlement) noexcept;
     void unlink(Settlement& settlement) noexcept;
+    void take_off(Settlement& settlement) noexcept;
 
     // Ending (stopping.hpp)
     bool drain(std::chrono::nanoseconds timeout);

@@ -124,6 +124,7 @@ public:
 
     Settlement* previous = nullptr; // in the engine's list, under its lock
     Settlement* next = nullptr;
+    bool listed = false;
 
 private:
     void end(Seat& seat) noexcept;

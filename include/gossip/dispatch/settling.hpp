@@ -235,9 +235,17 @@ inline void Engine::link(Settlement& settlement) noexcept {
         open_->previous = &settlement;
     }
     open_ = &settlement;
+    settlement.listed = true;
 }
 inline void Engine::unlink(Settlement& settlement) noexcept {
     const std::lock_guard lock(open_mutex_);
+    if (settlement.listed) {
+        take_off(settlement);
+    }
+}
+/// Under open_mutex_.
+inline void Engine::take_off(Settlement& settlement) noexcept {
+    settlement.listed = false;
     (settlement.previous == nullptr ? open_ : settlement.previous->next) = settlement.next;
     if (settlement.next != nullptr) {
         settlement.next->previous = settlement.previous;

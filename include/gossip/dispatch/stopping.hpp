@@ -187,10 +187,13 @@ inline void Engine::abandon_open(Seat& seat) noexcept {
         Receipt* receipt = nullptr;
         {
             const std::lock_guard lock(open_mutex_);
-            Settlement* open = nullptr;
-            for (open = open_; open != nullptr && !open->abandon(); open = open->next) {}
+            Settlement* const open = open_;
             if (open == nullptr) {
                 break;
+            }
+            take_off(*open);
+            if (!open->abandon()) {
+                continue;
             }
             receipt = EventAccess::receipt(open->event()); // the block may go as soon as the lock does
             seat.ledger.add(open->kind() == Kind::letter ? Tally::dead_letters_abandoned : Tally::abandoned);

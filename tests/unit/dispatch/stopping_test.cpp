@@ -797,6 +797,45 @@ TEST_CASE("the destructor finishes a shutdown that a processor began", "[stoppin
     CHECK(seen == 20);
 }
 
+TEST_CASE("a shutdown past its deadline takes as long for each open end however many there are", "[stopping]") {
+    constexpr int many = 50'000;
+    std::vector<gossip::Deferral> open;
+    open.reserve(many);
+    std::atomic<int> deferred{0};
+    gossip::EventBus bus{gossip::Config{.workers = 2}};
+    auto lasts = bus.subscribe(tick, [](gossip::Context& context) { context.sleep_for(60s); }); // or until it is over
+    gossip::Subscription s;
+    SECTION("deferrals") {
+        std::mutex mutex;
+        s = bus.subscribe(number, [&](gossip::Context& context, int) {
+            const std::lock_guard lock(mutex);
+            open.push_back(context.defer());
+            ++deferred;
+        });
+        for (int i = 0; i < many; ++i) {
+            bus.publish(number, i);
+        }
+        REQUIRE(eventually([&] { return deferred == many; }));
+    }
+    SECTION("redeliveries that wait for their time") {
+        s = bus.subscribe(number, [](int) -> gossip::Result { return gossip::errors::processing_failed; },
+                          {.redelivery = {.attempts = 3, .first_delay = 1h}});
+        for (int i = 0; i < many; ++i) {
+            bus.publish(number, i);
+        }
+        REQUIRE(eventually([&] { return bus.stats().timers == many; }));
+    }
+    bus.publish(tick);
+
+    const auto before = std::chrono::steady_clock::now();
+    const auto report = bus.shutdown(10ms);
+    const auto took = std::chrono::steady_clock::now() - before;
+
+    CHECK(report.adds_up());
+    CHECK(report.abandoned == many);
+    CHECK(took < 2s); // each of them with a look at all the others took more
+}
+
 TEST_CASE("a bus that is idle costs no CPU", "[stopping]") {
     gossip::EventBus bus{gossip::Config{.workers = 4}};
     auto s = bus.subscribe(tick, [] {});
