@@ -8,6 +8,7 @@
 #include <limits>
 #include <memory>
 #include <mutex>
+#include <stdexcept>
 #include <vector>
 
 namespace gossip::GOSSIP_VERSION_NAMESPACE {
@@ -38,13 +39,16 @@ namespace gossip::GOSSIP_VERSION_NAMESPACE {
 ///          `me`.
 /// Cost:    unattended is one load. Waking takes a lock for some 20 ns, and then the system call.
 /// Stalls:  wakers and sleepers hold a mutex for a few instructions; no user code runs under it.
+/// Errors:  std::invalid_argument for more than `most_workers`.
 template <template <class> class Atom = std::atomic, class Parker = platform::Parker, class Mutex = std::mutex>
 class ParkingLot {
 public:
     static constexpr std::int64_t never = std::numeric_limits<std::int64_t>::max();
     static constexpr std::int64_t lookout_period_ns = 500'000;
 
-    explicit ParkingLot(unsigned workers) : places_(new Place[workers == 0 ? 1 : workers]), workers_(workers) {
+    static constexpr unsigned most_workers = 0xffff;
+
+    explicit ParkingLot(unsigned workers) : places_(new Place[places_for(workers)]), workers_(workers) {
         listed_.reserve(workers);
     }
 
@@ -179,7 +183,7 @@ public:
 
 private:
     static constexpr unsigned nobody = std::numeric_limits<unsigned>::max();
-    static constexpr std::uint64_t owner_mask = 0xffff;
+    static constexpr std::uint64_t owner_mask = most_workers; // the owner's number plus one
     static constexpr std::uint64_t one_sleeper = 0x10000;
     static constexpr std::uint64_t sleepers_mask = 0xffff0000;
     static constexpr std::uint64_t lookout_flag = std::uint64_t{1} << 32;
@@ -188,6 +192,13 @@ private:
         Parker parker;
         bool listed = false;
     };
+
+    static unsigned places_for(unsigned workers) {
+        if (workers > most_workers) {
+            GOSSIP_THROW(std::invalid_argument{"gossip: at most 65535 workers share a parking lot"});
+        }
+        return workers == 0 ? 1 : workers;
+    }
 
     bool change_owner(std::uint64_t from, std::uint64_t to) noexcept {
         std::uint64_t state = state_.load(std::memory_order_relaxed); // relaxed: checked by the CAS

@@ -133,7 +133,8 @@ private:
 /// Stalls:  a worker whose `work` blocks by surprise while it is on duty is noticed within two periods of the parking
 ///          lot's lookout (1 ms); one that keeps to `attend` strands nothing.
 /// Owns:    the threads; they are joined by `stop` or the destructor.
-/// Errors:  start throws std::system_error when a thread can't be made; those already made are joined.
+/// Errors:  the constructor throws std::invalid_argument for more than 65,535 workers.
+///          start throws std::system_error when a thread can't be made; those already made are joined.
 template <class Source, template <class> class Atom = std::atomic, class Parker = platform::Parker,
           class Mutex = std::mutex, class Search = detail::Search>
 class WorkerPool {

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstdint>
 #include <set>
+#include <stdexcept>
 #include <thread>
 #include <vector>
 
@@ -98,6 +99,13 @@ TEST_CASE("a pool that was never started, or has no workers, stops", "[worker_po
     none.notify_timer();
     none.stop();
     CHECK(counter.done == 0);
+}
+
+TEST_CASE("a pool has at most as many workers as can be told apart", "[worker_pool]") {
+    Counter counter;
+    CHECK_NOTHROW(gossip::WorkerPool<Counter>(counter, 65'535));
+    CHECK_THROWS_AS(gossip::WorkerPool<Counter>(counter, 65'536), std::invalid_argument);
+    CHECK_THROWS_AS(gossip::ParkingLot<>(~0U), std::invalid_argument);
 }
 
 TEST_CASE("a worker that blocks strands nothing: another takes what waits", "[worker_pool]") {
