@@ -60,6 +60,9 @@ public:
                 break;
             }
             value = again;
+            if (value == nullptr) {
+                clear(); // or what was replaced would be kept for nobody
+            }
         }
         return value;
     }
