@@ -8,9 +8,9 @@ namespace gossip::GOSSIP_VERSION_NAMESPACE {
 
 /// The process-wide bus, made with the default Config when it is first asked for.
 ///
-/// Threads: from any thread, also before main and after it. Owns: itself; it is shut down when the program exits, and
-///          never
-/// destroyed: what static objects publish after that is refused as `closed`.
+/// Threads: from any thread, also before main and after it.
+/// Owns:    itself; it is shut down when the program exits, and never destroyed: what static objects publish after that
+///          is refused as `closed`.
 [[gnu::visibility("default")]] inline EventBus<>& global_bus() {
     static EventBus<>* const bus = [] {
         auto* const made = new EventBus<>;

@@ -129,7 +129,8 @@ private:
 [[gnu::visibility("default")]] inline constinit TickClock tick_clock;
 [[gnu::visibility("default")]] inline constinit thread_local std::int64_t latest_stamp = 0;
 
-/// Nanoseconds since 1970, correct within a millisecond, and never backwards on one thread.
+/// Nanoseconds since 1970, correct within a millisecond. On one thread they go back only where the operating system's
+/// clock is set back by that much or more: then they follow it.
 inline std::int64_t wall_now_ns() noexcept {
     const std::int64_t now = tick_clock.now();
     if (now < latest_stamp) [[unlikely]] {
