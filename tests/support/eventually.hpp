@@ -34,8 +34,8 @@ inline void a_moment(std::uint64_t yields, std::chrono::milliseconds most = std:
     }
 }
 
-/// For a race that is run again and again, `for (const int round : Rounds(500))`: so many times, or once and then as often
-/// as there is time. Where each round costs a thread or two a busy machine takes a thousand times longer for it.
+/// For a race that is run again and again, `for (const int round : Rounds(500))`: so many times, or once and then as
+/// often as there is time. Where each round costs a thread or two a busy machine takes a thousand times longer for it.
 template <class T>
 class Rounds {
 public:

@@ -167,8 +167,8 @@ public:
         return true;
     }
 
-    /// Asked before a turn; each 32nd time it looks at the oldest event that somebody has claimed and not begun. If that
-    /// is the one of the last look its worker is held up, and it is taken over; what comes after it is next.
+    /// Asked before a turn; each 32nd time it looks at the oldest event that somebody has claimed and not begun. If
+    /// that is the one of the last look its worker is held up, and it is taken over; what comes after it is next.
     [[nodiscard]] bool take_overdue(unsigned worker, Seat& seat, TakenEvent& into) noexcept {
         if (++seat.turns < turns_a_look) [[likely]] {
             return false;

@@ -57,8 +57,8 @@ struct TopicEntry {
 ///
 /// Threads: every member from any thread. `find` and `protect` take no lock for a name that has been seen.
 /// Cost:    find is one hash probe, protect two loads and a store. Subscribing, and the end of a subscription, look at
-///          each name that is known, and at all subscriptions for each name that is concerned. A name that was published
-///          once is remembered (some 100 bytes) up to `most_names`; beyond that it is matched per event.
+///          each name that is known, and at all subscriptions for each name that is concerned. A name that was
+///          published once is remembered (some 100 bytes) up to `most_names`; beyond that it is matched per event.
 /// Stalls:  changes wait for each other; no user code runs under the lock.
 /// Owns:    the subscriptions. A list that somebody uses lives until a later `collect`.
 /// Errors:  add throws std::bad_alloc and leaves everything as it was.
