@@ -356,10 +356,9 @@ private:
     ScheduledId schedule(std::chrono::nanoseconds delay, std::shared_ptr<detail::Scheduled> scheduled) {
         detail::check(scheduled->event());
         detail::add_outgoing(scheduled->event());
-        if (engine_->closed()) {
+        if (engine_->closed() || !scheduled->start(*engine_, detail::saturated_add(engine_->now(), delay.count()))) {
             return {};
         }
-        scheduled->start(*engine_, detail::saturated_add(engine_->now(), delay.count()));
         return ScheduledId(std::move(scheduled));
     }
 

@@ -102,6 +102,9 @@ struct Totals {
 //                workers are told of when the worker has nothing to do
 //   [letters]    a dead letter is counted (seq_cst) before the end of the event that it is about, and taken off after
 //                its own counter; is_quiet reads the ends first, then the open letters
+//   [to_come]    a publish to come is counted as one (seq_cst), then the light half, and a look whether the intake is
+//                closed, are ordered with its closing (seq_cst), the heavy half, and shutdown's look at the number: at
+//                least one sees the other. It is taken off (seq_cst) after the counter of what became of it
 //   [giving_up]  shutdown's setting of the flag (seq_cst) happens before it wakes the workers; they look at it before
 //                they take anything, others when they have waited for a while
 //   [late]       the setting of `no_more_redeliveries_` (seq_cst), then the look through the timers, is ordered by
@@ -178,6 +181,19 @@ public:
     unsubscribe(SubscriptionId id) noexcept override; // inline, or every file that includes this gets the code
     [[nodiscard]] bool subscribed(SubscriptionId id) const noexcept override {
         return !complete() && registry_.contains(id);
+    }
+
+    /// Shutdown waits for those that are to come and not yet counted as anything else, wherever they are: among the
+    /// timers, the tasks, or in the hands of a thread that adds one, cancels it or has just found it due.
+    void publish_to_come() noexcept {
+        to_come_.fetch_add(1, std::memory_order_seq_cst); // [to_come] before the look whether the bus is closed
+        registry_.fence().light();
+    }
+    void publish_came() noexcept {
+        to_come_.fetch_sub(1, std::memory_order_seq_cst); // [to_come] after its counter
+        if (closed()) {
+            tell_drainers();
+        }
     }
 
     // Timers (working.hpp)
@@ -346,6 +362,10 @@ private:
     bool end_subscription(SubscriptionId id, Seat& seat) noexcept;
     void abandon_open(Seat& seat) noexcept;
     void give_up_everything(Seat& seat) noexcept;
+    void give_up_tasks(Seat& seat) noexcept;
+    [[nodiscard]] bool publishes_to_come() const noexcept {
+        return to_come_.load(std::memory_order_seq_cst) != 0; // [to_come] after the intake was closed
+    }
     template <class Wanted>
     std::size_t give_up_timers(Seat& seat, Wanted wanted) noexcept;
     bool end_redeliveries(Seat& seat) noexcept;
@@ -356,12 +376,13 @@ private:
     SeatTable seats_;
     SubscriptionRegistry registry_;
     Inbox inbox_;
+    WaitQueue drainers_;                    // these two outlive the tasks and the timers
+    std::atomic<std::uint64_t> to_come_{0}; // publishes
     TaskQueue tasks_;
     TimerList timers_;
     const std::shared_ptr<HelperThreads> helpers_ = std::make_shared<HelperThreads>();
     std::stop_source stop_;
     const std::stop_token stop_token_{stop_.get_token()};
-    WaitQueue drainers_;
     WaitQueue enders_; // those who wait for the runs of a subscription to end
     CollectorList collectors_;
     std::atomic<std::uint64_t> open_letters_{0};

@@ -17,6 +17,8 @@ namespace gossip::GOSSIP_VERSION_NAMESPACE {
 
 namespace detail {
 
+// Edges: those of gossip/dispatch/engine.hpp
+
 /// Where an event goes when its time has come; null: straight to the engine.
 struct PublishRoute {
     PublishStatus (*send)(void* to, Event& event, bool may_wait) = nullptr;
@@ -28,7 +30,8 @@ public:
     Scheduled(Event event, bool restamp, std::int64_t period_ns, PublishRoute route = {}) noexcept
         : event_(std::move(event)), restamp_(restamp), period_ns_(period_ns), route_(route) {}
 
-    void start(Engine& engine, std::int64_t due_ns);
+    /// False if the bus is closed: there will be none, and nothing is counted.
+    [[nodiscard]] bool start(Engine& engine, std::int64_t due_ns);
     /// True for the one call that comes before the event was published (or, again and again, at any time). False on
     /// another bus.
     bool cancel(Engine& engine) noexcept;
@@ -50,9 +53,16 @@ private:
     TimerId timer_{};
 };
 
+/// One publish to come, from before the look whether the bus is closed until what became of it is counted.
 class PublishTask final : public Task {
 public:
-    explicit PublishTask(std::shared_ptr<Scheduled> scheduled) noexcept : scheduled_(std::move(scheduled)) {}
+    PublishTask(Engine& engine, std::shared_ptr<Scheduled> scheduled) noexcept
+        : engine_(engine), scheduled_(std::move(scheduled)) {
+        engine_.publish_to_come();
+    }
+    PublishTask(const PublishTask&) = delete;
+    PublishTask& operator=(const PublishTask&) = delete;
+    ~PublishTask() override { engine_.publish_came(); }
     void run(Engine& engine, Seat& seat) noexcept override {
         if (!scheduled_->fire(engine)) {
             seat.ledger.add(Tally::cancelled);
@@ -62,18 +72,24 @@ public:
     [[nodiscard]] Waiting waits() const noexcept override { return Waiting::publish; }
 
 private:
+    Engine& engine_;
     std::shared_ptr<Scheduled> scheduled_;
 };
 
-inline void Scheduled::start(Engine& engine, std::int64_t due_ns) {
+inline bool Scheduled::start(Engine& engine, std::int64_t due_ns) {
+    auto task = std::make_unique<PublishTask>(engine, shared_from_this());
+    if (engine.closed()) { // [to_come] after it is counted as one to come
+        return false;
+    }
     TimerId timer;
     home_ = &engine;
     {
         const std::lock_guard lock(mutex_);
         due_ns_ = due_ns;
-        timer = timer_ = engine.schedule(due_ns, std::make_unique<PublishTask>(shared_from_this()));
+        timer = timer_ = engine.schedule(due_ns, std::move(task));
     }
     take_back_if_closed(engine, timer);
+    return true;
 }
 
 /// Whoever closed the bus meanwhile may have looked through the timers before this one was there.
@@ -142,7 +158,8 @@ inline bool Scheduled::fire(Engine& engine) noexcept {
             due_ns_ = saturated_add(due_ns_, ((time - due_ns_) / period_ns_ + 1) * period_ns_);
             scheduled = guard([&] {
                 if (done) {
-                    timer = timer_ = engine.schedule(due_ns_, std::make_unique<PublishTask>(shared_from_this()));
+                    timer = timer_ =
+                        engine.schedule(due_ns_, std::make_unique<PublishTask>(engine, shared_from_this()));
                 }
             });
             over_ = over_ || !scheduled;

@@ -223,6 +223,10 @@ inline void Engine::give_up_everything(Seat& seat) noexcept {
     abandon_open(seat);
     collectors_.drain([&](Collector& collector) { collector.give_up(seat); });
     end_redeliveries(seat);
+    give_up_tasks(seat);
+}
+
+inline void Engine::give_up_tasks(Seat& seat) noexcept {
     while (const std::unique_ptr<Task> task = tasks_.pop()) {
         task->give_up(*this, seat);
     }
@@ -258,7 +262,7 @@ inline bool Engine::shutdown(std::optional<std::chrono::nanoseconds> timeout) {
         for (;;) {
             drainers_.join(waiter);
             registry_.fence().heavy(); // [drained] whoever ends something from here on sees that we wait
-            if (is_quiet({}) && !somebody_runs()) {
+            if (is_quiet({}) && !publishes_to_come() && !somebody_runs()) {
                 break;
             }
             const Patience patience(shutdown_until_.load(std::memory_order_relaxed)); // relaxed: see above
@@ -285,29 +289,31 @@ inline bool Engine::shutdown(std::optional<std::chrono::nanoseconds> timeout) {
             stop_.request_stop();
         }
         pool_.stop();
-        const auto await_others = [&] { // publish_sync, poll, a deferral's end or a batch, on a thread of the user's
+        const auto await_end = [&](const auto& over) {
             for (;;) {
                 drainers_.join(waiter);
                 registry_.fence().heavy(); // [drained] [running] whoever begins from here on sees that it is too late
-                if (!somebody_runs()) {
+                if (over()) {
                     break;
                 }
                 drainers_.park(waiter, look_again_ns);
             }
             drainers_.leave(waiter);
         };
+        const auto await_others = [&] { // publish_sync, poll, a deferral's end or a batch, on a thread of the user's
+            await_end([&] { return !somebody_runs(); });
+        };
         await_others();
         helpers_->join(); // late runs of timeout_detached, which nobody waits for any more
-        while (in_time) { // what came due too late to be published
-            const std::unique_ptr<Task> task = tasks_.pop();
-            if (task == nullptr) {
-                break;
-            }
-            task->give_up(*this, seat);
-        }
-        if (!in_time) {
+        if (in_time) {
+            give_up_tasks(seat);
+        } else {
             give_up_everything(seat);
             await_others(); // an end that came just before ours is being counted
+            await_end([&] { // and a publish to come that a thread of the user's has just cancelled, or found due
+                give_up_tasks(seat);
+                return !publishes_to_come();
+            });
         }
         collectors_.drain([&](Collector& collector) { collector.finish(seat); });
         stop_.request_stop();
