@@ -22,6 +22,7 @@ struct Redis {
     }
     explicit Redis(gossip::RedisOptions wanted) : options(std::move(wanted)) {
         options.url = server().url();
+        options.command_timeout = std::chrono::seconds(60); // of a busy machine
         server().command({"FLUSHALL"});
     }
     std::unique_ptr<gossip::EventBus<Provider>> bus(gossip::Config config) {

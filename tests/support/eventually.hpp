@@ -12,15 +12,24 @@
 
 namespace gossip_test {
 
-/// Yields until `done()`; false when that takes longer than anything but a mistake would.
+/// Waits until `done()`; false when that takes longer than anything but a mistake would. It yields a little, and then
+/// leaves the machine to whom it waits for: it looks again every millisecond.
 template <class Done>
-[[nodiscard]] bool eventually(Done done, std::chrono::milliseconds patience = std::chrono::seconds(20)) {
+[[nodiscard]] bool eventually(Done done, std::chrono::milliseconds patience = std::chrono::seconds(60)) {
     const auto end = std::chrono::steady_clock::now() + patience;
-    while (!done()) {
+    std::mutex mutex;
+    std::condition_variable never;
+    for (int yields = 100; !done();) {
         if (std::chrono::steady_clock::now() > end) {
             return done();
         }
-        std::this_thread::yield();
+        if (yields != 0) {
+            --yields;
+            std::this_thread::yield();
+        } else {
+            std::unique_lock lock(mutex);
+            never.wait_for(lock, std::chrono::milliseconds(1));
+        }
     }
     return true;
 }
@@ -105,7 +114,7 @@ public:
     /// False if nobody opened it in time.
     bool pass() {
         std::unique_lock lock(mutex_);
-        return changed_.wait_for(lock, std::chrono::seconds(20), [this] { return open_; });
+        return changed_.wait_for(lock, std::chrono::seconds(60), [this] { return open_; });
     }
 
 private:

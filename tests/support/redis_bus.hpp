@@ -24,6 +24,12 @@ struct Order {
 };
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Order, id, amount)
 
+/// These options, patient with a busy machine: where the timeout is not what the test is about.
+[[nodiscard]] inline gossip::RedisOptions patient(gossip::RedisOptions options) {
+    options.command_timeout = std::chrono::seconds(60);
+    return options;
+}
+
 using RedisBus = gossip::EventBus<gossip::RedisProvider>;
 
 inline constexpr gossip::Topic<Order> ordered{"shop.ordered"};

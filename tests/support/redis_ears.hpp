@@ -43,6 +43,7 @@ bool takes_less_than(std::chrono::milliseconds limit, F f) {
     std::mutex mutex;
     std::condition_variable changed;
     bool over = false;
+    bool measures = false;
     Clock::duration lag{};
     std::thread probe{[&] {
         std::unique_lock lock(mutex);
@@ -50,8 +51,14 @@ bool takes_less_than(std::chrono::milliseconds limit, F f) {
             const auto start = Clock::now();
             changed.wait_for(lock, std::chrono::milliseconds{1});
             lag = std::max(lag, Clock::now() - start - std::chrono::milliseconds{1});
+            measures = true;
+            changed.notify_all();
         }
     }};
+    {
+        std::unique_lock lock(mutex); // a probe that has not begun yet would miss what `f` meets
+        changed.wait(lock, [&] { return measures; });
+    }
     const auto time = gossip_test::time_of(f);
     {
         const std::lock_guard lock(mutex);
@@ -147,6 +154,7 @@ private:
 inline gossip::RedisOptions quick(const std::string& url) {
     using namespace std::chrono_literals;
     gossip::RedisOptions options{.url = url};
+    options.command_timeout = 60s;
     options.backoff_first = 2ms;
     options.backoff_max = 50ms;
     return options;

@@ -13,6 +13,7 @@
 #include <filesystem>
 #include <initializer_list>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -47,11 +48,19 @@ inline int free_port() {
     return ntohs(address.sin_port);
 }
 
+/// The rest of a forked process, and its end: an exception that it let out would go on in the tests of its parent.
+template <class F>
+[[noreturn]] void only_do(F f) noexcept {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    f();
+    ::_exit(1);
+}
+
 class RedisServer {
 public:
     /// `more`: further options of redis-server, each followed by its value.
     explicit RedisServer(std::vector<std::string> more = {}) : more_(std::move(more)) {
-        std::string pattern = (std::filesystem::temp_directory_path() / "gossip-redis-").string() + std::string(6, 'X');
+        std::string pattern = (base() / "gossip-redis-").string() + std::string(6, 'X');
         if (::mkdtemp(pattern.data()) == nullptr) {
             throw std::runtime_error("no temporary folder");
         }
@@ -84,8 +93,8 @@ public:
             }
             spawn();
             const auto up = [this] {
-                const std::string answer = command({"PING"});
-                return (!answer.empty() && !answer.starts_with("LOADING")) || has_ended();
+                const auto answer = ask({"PING"});
+                return (answer && !answer->starts_with("LOADING")) || has_ended();
             };
             if (eventually(up) && !has_ended()) {
                 return;
@@ -107,15 +116,23 @@ public:
     void freeze() { ::kill(process_, SIGSTOP); }
     void thaw() { ::kill(process_, SIGCONT); }
 
-    /// One command on a connection of its own. The answer as a line: arrays in brackets, errors as they come; empty if
-    /// there is none.
+    /// One command on a connection of its own. The answer as a line: arrays in brackets, errors as they come. Throws if
+    /// there is none: a server that says nothing has not said 0.
     std::string command(const std::vector<std::string>& arguments) const {
-        const std::unique_ptr<redisContext, decltype(&redisFree)> context{
-            redisConnectUnixWithTimeout(socket().c_str(), timeval{5, 0}), &redisFree};
-        if (context == nullptr || context->err != 0) {
-            return "";
+        std::optional<std::string> answer = ask(arguments);
+        if (!answer) {
+            throw std::runtime_error("redis-server does not answer " + arguments.front());
         }
-        redisSetTimeout(context.get(), timeval{20, 0});
+        return *std::move(answer);
+    }
+    /// As `command`, without a value if there is no answer.
+    [[nodiscard]] std::optional<std::string> ask(const std::vector<std::string>& arguments) const {
+        const std::unique_ptr<redisContext, decltype(&redisFree)> context{
+            redisConnectUnixWithTimeout(socket().c_str(), timeval{60, 0}), &redisFree};
+        if (context == nullptr || context->err != 0) {
+            return std::nullopt;
+        }
+        redisSetTimeout(context.get(), timeval{60, 0});
         std::vector<const char*> texts;
         std::vector<std::size_t> sizes;
         for (const std::string& argument : arguments) {
@@ -125,7 +142,10 @@ public:
         const std::unique_ptr<void, decltype(&freeReplyObject)> reply{
             redisCommandArgv(context.get(), static_cast<int>(texts.size()), texts.data(), sizes.data()),
             &freeReplyObject};
-        return reply == nullptr ? "" : text_of(*static_cast<const redisReply*>(reply.get()));
+        if (reply == nullptr) {
+            return std::nullopt;
+        }
+        return text_of(*static_cast<const redisReply*>(reply.get()));
     }
     [[nodiscard]] long number(const std::vector<std::string>& arguments) const {
         return std::atol(command(arguments).c_str());
@@ -147,6 +167,15 @@ public:
     }
 
 private:
+    /// In memory where there is room: a busy disk keeps a server that writes through waiting for seconds.
+    static std::filesystem::path base() {
+        constexpr const char* memory = "/dev/shm";
+        std::error_code error;
+        const auto space = std::filesystem::space(memory, error);
+        const bool fits = !error && space.available >= (std::uintmax_t{1} << 30U) && ::access(memory, W_OK | X_OK) == 0;
+        return fits ? std::filesystem::path{memory} : std::filesystem::temp_directory_path();
+    }
+
     static std::string text_of(const redisReply& reply) {
         switch (reply.type) {
         case REDIS_REPLY_INTEGER:

@@ -28,6 +28,7 @@ using gossip_test::eventually;
 using gossip_test::Heard;
 using gossip_test::Order;
 using gossip_test::ordered;
+using gossip_test::patient;
 using gossip_test::RedisBus;
 using gossip_test::RedisServer;
 
@@ -44,7 +45,7 @@ std::chrono::nanoseconds time_of(F&& call) {
 TEST_CASE("events of services in other languages arrive typed, and ours are readable to them", "[bus_redis]") {
     GOSSIP_NEEDS_REDIS()
     const RedisServer server;
-    RedisBus bus{RedisOptions{.url = server.url()}};
+    RedisBus bus{patient({.url = server.url()})};
     std::mutex mutex;
     std::vector<Order> orders;
     std::string request;
@@ -71,7 +72,7 @@ TEST_CASE("what is no event is counted, told with its bytes, and the rest goes o
     Heard heard;
     std::atomic<int> runs{0};
     std::atomic<int> letters{0};
-    RedisBus bus{RedisOptions{.url = server.url(), .max_event_bytes = 1'000'000}, Config{.on_error = heard.hook()}};
+    RedisBus bus{patient({.url = server.url(), .max_event_bytes = 1'000'000}), Config{.on_error = heard.hook()}};
     auto s = bus.subscribe(ordered, [&](const Order&) { ++runs; });
     auto a = bus.subscribe(gossip::Pattern{"shop.*"}, [] {});
     auto d = bus.subscribe(gossip::dead_letter, [&](const gossip::DeadLetter& letter) {
@@ -110,7 +111,7 @@ TEST_CASE("what is no event is counted, told with its bytes, and the rest goes o
 TEST_CASE("nobody can send a name of the library's own", "[bus_redis]") {
     GOSSIP_NEEDS_REDIS()
     const RedisServer server;
-    RedisBus bus{RedisOptions{.url = server.url()}};
+    RedisBus bus{patient({.url = server.url()})};
     std::atomic<int> letters{0};
     std::atomic<int> runs{0};
     auto d = bus.subscribe(gossip::dead_letter, [&] { ++letters; });
@@ -131,7 +132,7 @@ TEST_CASE("what can't be encoded, or is too large, is said at once", "[bus_redis
     static constexpr gossip::Topic<double> number{"shop.number"};
     const RedisServer server;
     Heard heard;
-    RedisBus bus{RedisOptions{.url = server.url(), .max_event_bytes = 1'000}, Config{.on_error = heard.hook()}};
+    RedisBus bus{patient({.url = server.url(), .max_event_bytes = 1'000}), Config{.on_error = heard.hook()}};
     CHECK(bus.publish(Event{gossip::EventType{"shop.opaque"}, Opaque{}}) == PublishStatus::not_encodable);
     REQUIRE(heard.size() == 1);
     CHECK(heard.reports()[0].event == "shop.opaque");
@@ -157,7 +158,7 @@ TEST_CASE("an untyped processor reads data as the type that it asks for", "[bus_
         std::string id;
     };
     const RedisServer server;
-    RedisBus bus{RedisOptions{.url = server.url()}};
+    RedisBus bus{patient({.url = server.url()})};
     std::atomic<bool> seen{false};
     auto s = bus.subscribe(gossip::Pattern{"shop.*"}, [&](const Event& event) {
         CHECK_NOFAIL(event.raw_text() == R"({"amount":2,"id":"o"})");
@@ -174,8 +175,8 @@ TEST_CASE("an untyped processor reads data as the type that it asks for", "[bus_
 TEST_CASE("an event that arrived can be published again as it is", "[bus_redis]") {
     GOSSIP_NEEDS_REDIS()
     const RedisServer server;
-    RedisBus here{RedisOptions{.url = server.url(), .prefix = "here:"}};
-    RedisBus there{RedisOptions{.url = server.url(), .prefix = "there:"}};
+    RedisBus here{patient({.url = server.url(), .prefix = "here:"})};
+    RedisBus there{patient({.url = server.url(), .prefix = "there:"})};
     std::atomic<int> amount{0};
     std::string id;
     auto bridge = here.subscribe(gossip::Pattern{"**"}, [&](const Event& event) { there.publish(event); });
@@ -225,8 +226,8 @@ TEST_CASE("a server that is killed in traffic costs what was on its way, and not
         gaps += event.kind == gossip::ConnectionEvent::Kind::gap ? 1 : 0;
         restored += event.kind == gossip::ConnectionEvent::Kind::restored && event.connection == "pub_sub" ? 1 : 0;
     };
-    RedisBus shop{RedisOptions{.url = server.url()}};
-    RedisBus billing{RedisOptions{.url = server.url(), .on_connection = hook}};
+    RedisBus shop{patient({.url = server.url()})};
+    RedisBus billing{patient({.url = server.url(), .on_connection = hook})};
     std::mutex mutex;
     std::set<int> seen;
     auto s = billing.subscribe(counted, [&](const int& n) {
@@ -265,7 +266,7 @@ TEST_CASE("a server that is killed in traffic costs what was on its way, and not
 TEST_CASE("a frozen server keeps no shutdown longer than its deadline", "[bus_redis]") {
     GOSSIP_NEEDS_REDIS()
     RedisServer server;
-    RedisBus bus{RedisOptions{.url = server.url()}};
+    RedisBus bus{patient({.url = server.url()})};
     auto s = bus.subscribe(counted, [] {});
     CHECK(bus.publish(counted, 1) == PublishStatus::accepted);
     CHECK(bus.drain(10s));
@@ -281,10 +282,10 @@ TEST_CASE("a frozen server keeps no shutdown longer than its deadline", "[bus_re
 TEST_CASE("a reader that waits for room stops within 50 ms", "[bus_redis]") {
     GOSSIP_NEEDS_REDIS()
     const RedisServer server;
-    RedisBus shop{RedisOptions{.url = server.url()}};
+    RedisBus shop{patient({.url = server.url()})};
     int in_time = 0; // of a few: the machine may be busy
     for (int round = 0; round < 5; ++round) {
-        RedisBus bus{RedisOptions{.url = server.url()}, Config{.workers = 0, .buffer_size = 2}};
+        RedisBus bus{patient({.url = server.url()}), Config{.workers = 0, .buffer_size = 2}};
         auto s = bus.subscribe(counted, [](const int&) {});
         for (int i = 0; i < 100; ++i) {
             CHECK(shop.publish(counted, i) == PublishStatus::accepted);
@@ -304,7 +305,7 @@ TEST_CASE("a pattern that ends while its messages are on their way doubles none 
     GOSSIP_NEEDS_REDIS()
     constexpr int count = 500;
     const RedisServer server;
-    RedisBus bus{RedisOptions{.url = server.url()}, Config{.workers = 1, .buffer_size = 4}};
+    RedisBus bus{patient({.url = server.url()}), Config{.workers = 1, .buffer_size = 4}};
     gossip_test::Gate gate;
     std::atomic<int> runs{0};
     auto s = bus.subscribe(counted, [&](int) {
@@ -329,7 +330,7 @@ TEST_CASE("a pattern that ends while its messages are on their way doubles none 
 TEST_CASE("unsubscribing ends the server's subscription when nobody else needs it", "[bus_redis]") {
     GOSSIP_NEEDS_REDIS()
     const RedisServer server;
-    RedisBus bus{RedisOptions{.url = server.url()}};
+    RedisBus bus{patient({.url = server.url()})};
     const auto listeners = [&] { return server.command({"PUBSUB", "NUMSUB", "shop.counted"}); };
     const auto patterns = [&] { return server.number({"PUBSUB", "NUMPAT"}); };
     auto a = bus.subscribe(counted, [] {});

@@ -43,6 +43,7 @@ using gossip_test::RedisServer;
 
 RedisOptions quick(const std::string& url, RedisMode mode) {
     RedisOptions options{.url = url, .mode = mode, .group = mode == RedisMode::streams ? "shop" : ""};
+    options.command_timeout = 60s;
     options.backoff_first = 1ms;
     options.backoff_max = 20ms;
     options.stream.refresh = 20ms;

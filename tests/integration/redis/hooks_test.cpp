@@ -34,6 +34,7 @@ using gossip_test::RedisServer;
 
 RedisOptions quick(const RedisServer& server, RedisMode mode) {
     RedisOptions options{.url = server.url(), .mode = mode, .group = mode == RedisMode::streams ? "shop" : ""};
+    options.command_timeout = 60s;
     options.backoff_first = 1ms;
     options.backoff_max = 20ms;
     return options;

@@ -31,6 +31,7 @@ inline constexpr gossip::Topic<Note> noted{"wire.noted"};
 using gossip::RedisOptions;
 using gossip::WireOptions;
 using gossip_test::eventually;
+using gossip_test::patient;
 using gossip_test::RedisServer;
 
 template <class Codec>
@@ -79,8 +80,8 @@ TEST_CASE("buses with different codecs and formats understand each other", "[wir
     const RedisServer server;
     const std::size_t compress = gossip::has_zstd ? 1'000 : 0;
     Bus<gossip::FastCodec> fast{
-        RedisOptions{.url = server.url(), .wire = {.format = gossip::WireFormat::cloud_events, .source = "/fast"}}};
-    Bus<gossip::JsonCodec> plain{RedisOptions{.url = server.url(), .wire = {.compress_above = compress}}};
+        patient({.url = server.url(), .wire = {.format = gossip::WireFormat::cloud_events, .source = "/fast"}})};
+    Bus<gossip::JsonCodec> plain{patient({.url = server.url(), .wire = {.compress_above = compress}})};
     Notes at_fast;
     Notes at_plain;
     auto a = fast.subscribe(noted, at_fast.processor());
@@ -109,7 +110,7 @@ TEST_CASE("data of an older version is made new by the worker that reads it", "[
             from = version;
             return std::string{R"({"text":"lifted","number":7})"};
         });
-    Bus<gossip::JsonCodec> bus{RedisOptions{.url = server.url(), .wire = {.schemas = schemas}}};
+    Bus<gossip::JsonCodec> bus{patient({.url = server.url(), .wire = {.schemas = schemas}})};
     Notes notes;
     auto s = bus.subscribe(noted, notes.processor());
 
