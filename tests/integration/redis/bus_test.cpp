@@ -187,10 +187,10 @@ TEST_CASE("an event that arrived can be published again as it is", "[bus_redis]"
 
 TEST_CASE("making a bus waits for nobody, and subscribing for the server no longer than it may", "[bus_redis]") {
     std::optional<RedisBus> bus;
-    CHECK(time_of([&] { bus.emplace(RedisOptions{.url = "redis://127.0.0.1:1", .command_timeout = 200ms}); }) < 1s);
+    CHECK(time_of([&] { bus.emplace(RedisOptions{.url = "redis://127.0.0.1:1", .command_timeout = 200ms}); }) < 10s);
     const auto waited = time_of([&] { CHECK_THROWS_AS(bus->subscribe(counted, [] {}), gossip::TimeoutError); });
     CHECK(waited >= 200ms);
-    CHECK(waited < 5s);
+    CHECK(waited < 10s);
     CHECK_THROWS_AS((RedisBus{RedisOptions{.url = "nonsense"}}), gossip::ValidationError);
     CHECK(bus->publish(counted, 1) == PublishStatus::accepted); // it waits in the outbox
     CHECK_FALSE(bus->drain(10ms));
@@ -198,7 +198,7 @@ TEST_CASE("making a bus waits for nobody, and subscribing for the server no long
     REQUIRE_FALSE(sync.ok());
     CHECK(gossip::is_timeout(sync.errors()[0]));
     gossip::ShutdownReport report;
-    CHECK(time_of([&] { report = bus->shutdown(); }) < 5s); // without a deadline: command_timeout
+    CHECK(time_of([&] { report = bus->shutdown(); }) < 10s); // without a deadline: command_timeout
     CHECK(report.adds_up());
     CHECK(report.send_abandoned == 2);
     CHECK_FALSE(report.transport.ok());
@@ -206,11 +206,11 @@ TEST_CASE("making a bus waits for nobody, and subscribing for the server no long
 }
 
 TEST_CASE("a full outbox says that the server is away, and waits for nobody", "[bus_redis]") {
-    RedisBus bus{RedisOptions{.url = "redis://127.0.0.1:1", .command_timeout = 100ms, .outbox_size = 8}};
+    RedisBus bus{RedisOptions{.url = "redis://127.0.0.1:1", .command_timeout = 1min, .outbox_size = 8}};
     for (int i = 0; i < 8; ++i) {
         CHECK(bus.publish(counted, i) == PublishStatus::accepted);
     }
-    CHECK(time_of([&] { CHECK(bus.publish(counted, 8) == PublishStatus::unavailable); }) < 1s);
+    CHECK(time_of([&] { CHECK(bus.publish(counted, 8) == PublishStatus::unavailable); }) < 10s);
     CHECK(bus.stats().rejected == 1);
     CHECK(bus.stats().unconfirmed == 8);
     CHECK(bus.shutdown(10ms).send_abandoned == 8);
@@ -273,7 +273,7 @@ TEST_CASE("a frozen server keeps no shutdown longer than its deadline", "[bus_re
     server.freeze();
     CHECK(bus.publish(counted, 2) == PublishStatus::accepted);
     gossip::ShutdownReport report;
-    CHECK(time_of([&] { report = bus.shutdown(100ms); }) < 1s);
+    CHECK(time_of([&] { report = bus.shutdown(100ms); }) < 10s);
     server.thaw();
     CHECK(report.adds_up());
     CHECK(report.send_abandoned == 1);

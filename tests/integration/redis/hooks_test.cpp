@@ -124,7 +124,9 @@ TEST_CASE("a drop hook that the reader calls may ask for the shutdown", "[hooks]
     RedisBus* home = nullptr;
     std::atomic<bool> asked{false};
     std::atomic<int> incomplete{0};
+    gossip_test::Gate gate; // shut until something was dropped: what the reader has in hand finds no room before
     const auto drop = [&](const gossip::Event&, gossip::DropReason) {
+        gate.open();
         if (!asked.exchange(true)) {
             incomplete += home->shutdown().complete ? 0 : 1;
         }
@@ -133,7 +135,6 @@ TEST_CASE("a drop hook that the reader calls may ask for the shutdown", "[hooks]
     RedisBus bus{quick(server, RedisMode::pub_sub),
                  Config{.workers = 1, .buffer_size = 2, .overflow = overflow, .on_drop = drop}};
     home = &bus;
-    gossip_test::Gate gate;
     auto s = bus.subscribe(counted, [&](int) { gate.pass(); });
     for (int i = 0; i < 20; ++i) {
         CHECK(shop.publish(counted, i) == PublishStatus::accepted);
@@ -144,7 +145,6 @@ TEST_CASE("a drop hook that the reader calls may ask for the shutdown", "[hooks]
     } else {
         REQUIRE(eventually([&] { return bus.provider().stats().pub_sub.stalls == 1; }));
     }
-    gate.open();
     const ShutdownReport report = bus.shutdown(); // else here, for what the reader had in hand
     CHECK(incomplete == 1);
     CHECK(report.complete);

@@ -226,7 +226,7 @@ TEST_CASE("a connection cut many times under load: each outage is told of once, 
     std::thread producer{[&] {
         for (std::uint64_t i = 0; !stop; ++i) {
             const std::string number = std::to_string(1'000'000'000 + i);
-            static_cast<void>(publisher.offer_wait(i, {"PUBLISH", "n", number}, in(5s)) == OfferStatus::accepted);
+            static_cast<void>(publisher.offer_wait(i, {"PUBLISH", "n", number}, in(20s)) == OfferStatus::accepted);
         }
     }};
 
@@ -377,8 +377,7 @@ TEST_CASE("a silent server is asked, and given up if it does not answer", "[pub_
     Ear ear;
     auto options = quick(server.url());
     options.ping_interval = 20ms;
-    options.command_timeout = 100ms;
-    options.connect_timeout = 100ms;
+    options.command_timeout = 3s; // more than a busy machine takes for an answer
     options.on_connection = news.hook();
     PubSub bus{options, ear};
     REQUIRE(subscribe(bus, {"a"}));

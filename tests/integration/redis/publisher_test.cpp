@@ -366,8 +366,7 @@ TEST_CASE("a server that falls silent under way is given up after command_timeou
     News news;
     Ends ends;
     auto options = quick(server.url());
-    options.command_timeout = 100ms;
-    options.connect_timeout = 100ms;
+    options.command_timeout = 3s; // more than a busy machine takes for an answer
     options.on_connection = news.hook();
     Publisher publisher{options, ends};
     REQUIRE(push(publisher, 0) == OfferStatus::accepted);
@@ -392,7 +391,7 @@ TEST_CASE("an idle publisher notices that its server has stopped", "[publisher]"
     News news;
     Ends ends;
     auto options = quick(server.url());
-    options.command_timeout = 100ms;
+    options.command_timeout = 3s; // more than a busy machine takes for an answer
     options.ping_interval = 20ms;
     options.on_connection = news.hook();
     Publisher publisher{options, ends};
@@ -503,8 +502,8 @@ TEST_CASE("no descriptor is left to the programs that this one starts", "[publis
 TEST_CASE("shutdown is safe twice and from several threads, and ends the backoff of a missing server", "[publisher]") {
     Ends ends;
     auto options = quick("unix:///nowhere/redis.sock");
-    options.backoff_first = 10s;
-    options.backoff_max = 10s;
+    options.backoff_first = 10min;
+    options.backoff_max = 10min;
     Publisher publisher{options, ends};
     REQUIRE(push(publisher, 0) == OfferStatus::accepted);
 
@@ -516,9 +515,9 @@ TEST_CASE("shutdown is safe twice and from several threads, and ends the backoff
         for (std::thread& thread : threads) {
             thread.join();
         }
-        publisher.shutdown(in(10s));
+        publisher.shutdown(in(20s));
     });
-    CHECK(time < 1s);
+    CHECK(time < 10s);
     CHECK(ends.are_exactly_one_each(1));
 }
 

@@ -98,7 +98,7 @@ gossip::RedisOptions group(const RedisServer& server) {
     gossip::RedisOptions options = quick(server.url());
     options.mode = gossip::RedisMode::streams;
     options.group = "g";
-    options.stream.min_idle = 60ms;
+    options.stream.min_idle = 1h; // age_pending makes it pass
     options.stream.claim_interval = 10ms;
     options.stream.block = 500ms;
     options.stream.refresh = 10ms;
@@ -119,6 +119,7 @@ long pending(const RedisServer& server, const std::string& stream) {
 /// What a consumer that died has taken and never acknowledged.
 void take_and_die(const RedisServer& server, const std::string& stream, int count) {
     server.command({"XREADGROUP", "GROUP", "g", "dead", "COUNT", std::to_string(count), "STREAMS", stream, ">"});
+    server.age_pending(stream, "g");
 }
 
 long calls(const RedisServer& server, const std::string& command) {
@@ -243,7 +244,7 @@ TEST_CASE("a consumer of the same name reads at once what its predecessor held",
     Ear ear;
     auto options = group(server);
     options.consumer = "dead";
-    options.stream.min_idle = 1h;
+    options.stream.min_idle = 10h; // others would have to wait
     StreamReader reader{options, ear};
     ear.ack_for(reader);
 
@@ -261,7 +262,7 @@ TEST_CASE("what a slow consumer holds is renewed, and nobody else gets it", "[st
     Ear slow;
     Ear quick_one;
     auto options = group(server);
-    options.stream.min_idle = 1500ms; // a machine that is busy for longer than two thirds of it fails this
+    options.stream.min_idle = 4s; // a machine that holds a thread up for more than half of it fails this
     StreamReader first{options, slow};
     REQUIRE(first.subscribe(Names{"s"}, in(20s)));
     add(server, "s", 0, 10);
@@ -289,7 +290,8 @@ TEST_CASE("a server that stands still for longer than min_idle takes nothing fro
     RedisServer server;
     Ear slow;
     auto options = group(server);
-    options.stream.claim_interval = 1h;
+    options.stream.min_idle = 60ms;
+    options.stream.claim_interval = 1h; // what it has read and not yet taken in looks like another's
     StreamReader reader{options, slow};
     REQUIRE(reader.subscribe(Names{"s"}, in(20s)));
     add(server, "s", 0, 2);
@@ -321,6 +323,7 @@ TEST_CASE("what is left is delivered again after min_idle", "[stream]") {
     REQUIRE(eventually([&] { return ear.count() == 1; }));
 
     reader.leave(ear.heard()[0].id);
+    server.age_pending("s", "g");
     REQUIRE(eventually([&] { return ear.count() == 2; }));
 
     CHECK(ear.heard()[1].id == ear.heard()[0].id);
@@ -340,6 +343,7 @@ TEST_CASE("an entry that kills its consumers again and again is buried with the 
     std::string first = server.command({"XRANGE", "s", "-", "+", "COUNT", "1"});
     first = first.substr(2, first.find(',') - 2);
     server.command({"XCLAIM", "s", "g", "dead", "0", first, "RETRYCOUNT", "3", "JUSTID"});
+    server.age_pending("s", "g");
     Ear one;
     Ear two;
     auto options = group(server);
