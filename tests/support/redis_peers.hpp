@@ -101,6 +101,8 @@ public:
     /// As if the cable had been pulled: nothing goes through the connections of this moment any more, and neither end
     /// is told. New ones are whole.
     void forget() { forgets_ = true; }
+    /// Keeps back the answers on connections that read streams, until told otherwise.
+    void keep_reads(bool keeps) { keeps_reads_ = keeps; }
     [[nodiscard]] int cuts() const { return cuts_; }
 
 private:
@@ -109,6 +111,7 @@ private:
         int server;
         std::size_t answered = 0;
         bool is_forgotten = false;
+        bool reads = false;
     };
 
     void run() {
@@ -119,14 +122,14 @@ private:
             for (Pair& pair : pairs) {
                 pair.is_forgotten |= forgets;
                 polled.push_back({pair.is_forgotten ? -1 : pair.client, POLLIN, 0});
-                polled.push_back({pair.is_forgotten ? -1 : pair.server, POLLIN, 0});
+                polled.push_back({pair.is_forgotten || is_kept(pair) ? -1 : pair.server, POLLIN, 0});
             }
             ::poll(polled.data(), polled.size(), 10);
             std::size_t i = 1;
             for (auto pair = pairs.begin(); pair != pairs.end(); i += 2) {
                 const bool stands =
-                    (polled[i].revents == 0 || forward(pair->client, pair->server, nullptr)) &&
-                    (polled[i + 1].revents == 0 || forward(pair->server, pair->client, &pair->answered));
+                    (polled[i].revents == 0 || forward(pair->client, pair->server, *pair, false)) &&
+                    (polled[i + 1].revents == 0 || is_kept(*pair) || forward(pair->server, pair->client, *pair, true));
                 if (!stands) {
                     ::close(pair->client);
                     ::close(pair->server);
@@ -157,7 +160,9 @@ private:
         }
     }
 
-    bool forward(int from, int to, std::size_t* answered) {
+    [[nodiscard]] bool is_kept(const Pair& pair) const { return pair.reads && keeps_reads_; }
+
+    bool forward(int from, int to, Pair& pair, bool answers) {
         std::array<char, 16'384> bytes;
         const ssize_t got = ::recv(from, bytes.data(), bytes.size(), 0);
         if (got <= 0) {
@@ -165,9 +170,10 @@ private:
         }
         auto size = static_cast<std::size_t>(got);
         const std::size_t cut = cut_;
-        const bool cuts = answered != nullptr && cut != 0 && *answered + size >= cut;
+        pair.reads |= !answers && std::string_view{bytes.data(), size}.find("XREADGROUP") != std::string_view::npos;
+        const bool cuts = answers && cut != 0 && pair.answered + size >= cut;
         if (cuts) {
-            size = cut > *answered ? cut - *answered : 0;
+            size = cut > pair.answered ? cut - pair.answered : 0;
             ++cuts_;
         }
         for (std::size_t sent = 0; sent < size;) {
@@ -177,8 +183,8 @@ private:
             }
             sent += static_cast<std::size_t>(more);
         }
-        if (answered != nullptr) {
-            *answered += size;
+        if (answers) {
+            pair.answered += size;
         }
         return !cuts;
     }
@@ -189,6 +195,7 @@ private:
     std::atomic<std::size_t> cut_{0};
     std::atomic<int> cuts_{0};
     std::atomic<bool> forgets_{false};
+    std::atomic<bool> keeps_reads_{false};
     std::atomic<bool> stop_{false};
     std::thread thread_;
 };

@@ -28,6 +28,7 @@ using gossip::redis::Publisher;
 using gossip::redis::StreamEntry;
 using gossip::redis::StreamReader;
 using gossip_test::Bounded;
+using gossip_test::CuttingProxy;
 using gossip_test::Ends;
 using gossip_test::eventually;
 using gossip_test::in;
@@ -311,6 +312,58 @@ TEST_CASE("a server that stands still for longer than min_idle takes nothing fro
     CHECK(reader.drain(in(20s)));
     CHECK(pending(server, "s") == 0);
     CHECK(slow.count() == 2);
+}
+
+TEST_CASE("what stands in an answer that is late is not claimed from oneself, and is handed on once", "[stream]") {
+    GOSSIP_NEEDS_REDIS();
+    const RedisServer server;
+    CuttingProxy proxy(server);
+    gossip::RedisOptions options = group(server);
+    options.url = proxy.url();
+    options.stream.block = 60s;
+    Ear ear;
+    StreamReader reader{options, ear};
+    ear.ack_for(reader);
+    REQUIRE(reader.subscribe(Names{"s"}, in(20s)));
+    const auto is_blocked = [&] { return server.command({"CLIENT", "LIST"}).find(" flags=b") != std::string::npos; };
+    REQUIRE(eventually(is_blocked));
+    const long unblocks = calls(server, "client|unblock");
+    proxy.keep_reads(true);
+    add(server, "s", 0, 3); // the server has delivered the first of them, as far as it knows
+    CHECK(eventually([&] { return calls(server, "client|unblock") > unblocks || calls(server, "xclaim") != 0; }));
+    CHECK(calls(server, "xclaim") == 0);
+    proxy.keep_reads(false);
+    CHECK(eventually([&] { return ear.times().size() == 3 && pending(server, "s") == 0; }));
+    reader.shutdown(in(10s));
+    CHECK(ear.count() == 3);
+    for (const Ear::Heard& heard : ear.heard()) {
+        CHECK(heard.deliveries == 1);
+    }
+}
+
+TEST_CASE("while what was claimed waits for room, what comes is read and held, so that nobody else claims it",
+          "[stream]") {
+    GOSSIP_NEEDS_REDIS();
+    const RedisServer server;
+    server.command({"XADD", "s", "1-1", "n", "0"});
+    server.command({"XGROUP", "CREATE", "s", "g", "0"});
+    take_and_die(server, "s", 1);
+    server.command({"XCLAIM", "s", "g", "dead", "0", "1-1", "IDLE", "60000", "JUSTID"}); // long ago
+    gossip::RedisOptions options = group(server);
+    options.stream.min_idle = 30s;
+    options.stream.block = 60s;
+    Ear ear;
+    ear.set_full(true);
+    StreamReader reader{options, ear};
+    ear.ack_for(reader);
+    REQUIRE(reader.subscribe(Names{"s"}, in(20s)));
+    CHECK(eventually([&] { return ear.refused() > 0; })); // the dead one's, while a read is out
+    add(server, "s", 1, 3);
+    CHECK(eventually([&] { return reader.stats().held >= 2; }));
+    ear.set_full(false);
+    CHECK(eventually([&] { return ear.times().size() == 3 && pending(server, "s") == 0; }));
+    reader.shutdown(in(10s));
+    CHECK(ear.count() == 3);
 }
 
 TEST_CASE("what is left is delivered again after min_idle", "[stream]") {

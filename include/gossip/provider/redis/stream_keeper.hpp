@@ -29,6 +29,7 @@ public:
     struct Pending {
         EntryId id;
         std::int64_t deliveries;
+        bool is_own = false; // this consumer's
     };
 
     StreamKeeper(const RedisOptions& options, std::string consumer, Connection& connection)
@@ -73,11 +74,11 @@ public:
                 break;
             }
             const EntryId id = parse_id(at.text(), from.stream);
-            at.skip(); // whose
+            const bool is_own = at.text() == consumer_;
             const std::int64_t idle_for = at.integer();
             const std::int64_t deliveries = at.integer();
             if (own || knows_idle_ || idle_for >= options_.stream.min_idle.count()) {
-                found.push_back({id, deliveries});
+                found.push_back({id, deliveries, is_own});
             }
             next = after(id);
         }

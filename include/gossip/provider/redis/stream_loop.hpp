@@ -145,7 +145,9 @@ private:
         unblock(now);
         if (!may_read_) {
             if (!read_out_) {
-                settler_.give_back(batch_.take_rest());
+                for (StreamBatch& batch : batches_) {
+                    settler_.give_back(batch.take_rest());
+                }
                 state_.reading_stopped();
             }
         }
@@ -196,7 +198,8 @@ private:
             }
             has_looks_ = !scans_.empty(); // those that wait for room are enough
         }
-        if (may_read_ && !scans_.empty() && batch_.empty()) {
+        waits_for_read_ = waits_for_read_ && read_out_;
+        if (may_read_ && !scans_.empty() && is_empty() && !waits_for_read_) {
             if (room() != 0) {
                 until_ = now; // the next page at once
                 pause_ = std::chrono::milliseconds{1};
@@ -214,8 +217,13 @@ private:
     }
 
     void deliver(Deadline now) {
-        while (!batch_.empty() && may_read_ && !state_.interrupt.stopped()) {
-            const StreamBatch::Item& item = batch_.front();
+        while (!is_empty() && may_read_ && !state_.interrupt.stopped()) {
+            if (batches_[current_].empty()) {
+                claimed_.clear();
+                current_ ^= 1U;
+            }
+            StreamBatch& batch = batches_[current_];
+            const StreamBatch::Item& item = batch.front();
             Stream& stream = streams_[item.id.stream];
             if (item.is_deleted) {
                 settler_.ack(item.id);
@@ -232,13 +240,14 @@ private:
                 taken_claims_ += is_claimed ? 1U : 0U;
             }
             stream.last = is_before(stream.last, item.id) ? item.id : stream.last;
-            batch_.pop();
+            batch.pop();
             pause_ = std::chrono::milliseconds{1};
         }
-        if (batch_.empty()) {
+        if (batches_[current_].empty()) {
             claimed_.clear();
         }
     }
+    [[nodiscard]] bool is_empty() const noexcept { return batches_[0].empty() && batches_[1].empty(); }
 
     void stall(Deadline now) {
         until_ = std::min(until_, now + pause_);
@@ -253,7 +262,7 @@ private:
             until_ = std::min(until_, read_until_);
             return {};
         }
-        if (!may_read_ || !batch_.empty() || !scans_.empty()) {
+        if (!may_read_ || !is_empty() || !scans_.empty()) {
             return {};
         }
         if (now < read_at_) {
@@ -290,7 +299,7 @@ private:
     Result sleep(Deadline now) {
         until_ = std::min({until_, settler_.due(), upkeep_at_});
         if (may_read_) {
-            until_ = std::min(until_, scans_.empty() || !batch_.empty() ? claim_at_ : now + pause_);
+            until_ = std::min(until_, scans_.empty() || !is_empty() || waits_for_read_ ? claim_at_ : now + pause_);
         }
         if (state_.wants_refresh()) {
             until_ = std::min(until_, refresh_at_);
@@ -302,8 +311,8 @@ private:
         state_.fall_asleep(until_);
         const short reads = reading_.has_output() ? POLLIN | POLLOUT : POLLIN;
         const short tends = tending_.has_output() ? POLLIN | POLLOUT : POLLIN;
-        const int reader = batch_.empty() ? reading_.descriptor() : -1; // one batch at a time
-        const Waited waited = wait_for(reader, reads, until_, state_.interrupt, tending_.descriptor(), tends);
+        const Waited waited =
+            wait_for(reading_.descriptor(), reads, until_, state_.interrupt, tending_.descriptor(), tends);
         state_.wake_up();
         if ((waited.other_events & ~POLLOUT) != 0) {
             std::optional<Error> refusal;
@@ -334,8 +343,9 @@ private:
         if (!reading_.reply().failed()) {
             backoff_.reset();
             news_.taken();
-            batch_.take_read(reading_.reply(), [this](std::string_view name) { return number_of(name); });
-            hold_batch();
+            StreamBatch& batch = batches_[batches_[current_].empty() ? current_ : current_ ^ 1U];
+            batch.take_read(reading_.reply(), [this](std::string_view name) { return number_of(name); });
+            hold_batch(batch);
             return {};
         }
         return heal(std::string{reading_.reply().line()});
@@ -375,8 +385,7 @@ private:
     std::uint64_t taken_claims_ = 0;
     bool may_read_ = true;
     bool has_looks_ = false; // for what others left: they are under way
-    bool read_out_ = false;
-    bool unblocks_ = false; // the read that is out has to end
+    bool unblocks_ = false;  // the read that is out has to end
     bool done_ = false;
 };
 

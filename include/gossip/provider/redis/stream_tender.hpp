@@ -15,6 +15,7 @@
 #include <gossip/provider/redis/url.hpp>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -207,6 +208,15 @@ protected:
                    std::any_of(burials_.begin(), burials_.end(), [&](const Burial& b) { return b.id == id; });
         };
         std::erase_if(found, [&](const StreamKeeper::Pending& each) { return is_settled(each.id); });
+        // What is ours and not known was left, or stands in an answer that has not been read: that one comes first.
+        if (read_out_ && std::any_of(found.begin(), found.end(), [](const auto& each) { return each.is_own; })) {
+            if (next) {
+                scans_.pop_front();
+            }
+            scans_.push_front(scan);
+            waits_for_read_ = is_new_ = true; // which ends the read
+            return {};
+        }
         const auto middle = std::stable_partition(found.begin(), found.end(), [this](const StreamKeeper::Pending& p) {
             return p.deliveries < options_.stream.max_deliveries;
         });
@@ -255,8 +265,8 @@ protected:
             news_.refused(server_error(keeper_.reply().line()));
             return {};
         }
-        batch_.take_claimed(keeper_.reply(), number);
-        hold_batch();
+        batches_[current_].take_claimed(keeper_.reply(), number);
+        hold_batch(batches_[current_]);
         claimed_.clear();
         for (const StreamKeeper::Pending& each : wanted) {
             if (settler_.holds(each.id)) {
@@ -320,9 +330,9 @@ protected:
         return {};
     }
 
-    void hold_batch() {
+    void hold_batch(const StreamBatch& batch) {
         const auto now = SteadyClock::now();
-        for (const StreamBatch::Item& item : batch_.items()) {
+        for (const StreamBatch::Item& item : batch.items()) {
             settler_.hold(item.id, 1, now);
         }
     }
@@ -355,11 +365,14 @@ protected:
     std::deque<Stream> streams_; // by number
     std::deque<Scan> scans_;
     std::deque<Burial> burials_;
-    StreamBatch batch_;
+    std::array<StreamBatch, 2> batches_; // handed on now, and read meanwhile: no answer waits unread for room
+    std::size_t current_ = 0;
+    bool read_out_ = false;
+    bool waits_for_read_ = false;                // the next scan: what it asks about may stand in the answer
     std::vector<StreamKeeper::Pending> claimed_; // of the batch
     Deadline bury_at_{};
     bool trim_refused_ = false;
-    bool is_new_ = false; // the set of streams: a read that is out does not see it
+    bool is_new_ = false; // the set of streams, or a question: a read that is out has to end
 };
 
 } // namespace gossip::GOSSIP_VERSION_NAMESPACE::redis::detail
