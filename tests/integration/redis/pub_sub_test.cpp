@@ -308,6 +308,32 @@ TEST_CASE("a listener without room gets everything in order as soon as it has so
     CHECK(bus.stats().stalls >= 1);
 }
 
+TEST_CASE("a message without room outlives the connection that it came on, and is heard as soon as there is some",
+          "[pub_sub]") {
+    GOSSIP_NEEDS_REDIS();
+    const RedisServer server{{"--appendonly", "no"}};
+    Ear ear;
+    PubSub bus{quick(server.url()), ear};
+    REQUIRE(subscribe(bus, {"a"}));
+    ear.set_full(true);
+    REQUIRE(server.command({"PUBLISH", "a", "1"}) == "1");
+    REQUIRE(eventually([&] { return ear.refused() >= 3; }));
+    REQUIRE(server.cut("pub_sub") == 1);
+    std::atomic<bool> subscribed{false};
+    std::thread more{[&] { subscribed = subscribe(bus, {"b"}).ok(); }}; // into the connection that is gone
+    CHECK(eventually([&] { return bus.stats().connects == 2; }));
+    const int refused = ear.refused();
+    CHECK(eventually([&] { return ear.refused() >= refused + 3; })); // on the new one
+    ear.set_full(false);
+    bus.resume();
+    CHECK(eventually([&] { return ear.count() == 1; })); // without another message that would push it
+    more.join();
+    CHECK(subscribed);
+    CHECK(server.command({"PUBLISH", "b", "2"}) == "1");
+    CHECK(eventually([&] { return ear.count() == 2; }));
+    CHECK(ear.heard() == std::vector<std::string>{"a=1", "b=2"});
+}
+
 TEST_CASE("subscribe says why it could not be confirmed", "[pub_sub]") {
     Ear ear;
     PubSub bus{quick("unix:///nowhere/redis.sock"), ear};

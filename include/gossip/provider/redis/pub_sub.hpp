@@ -237,15 +237,20 @@ private:
                     break;
                 }
             }
+            const bool again = stalled_.load(std::memory_order_relaxed); // relaxed: this thread's own
             bool taken = true;
-            if (Result result = handle(connection_.reply(), taken); !result) {
+            if (Result result = handle(again ? unheard_ : connection_.reply(), taken); !result) {
                 return result;
             }
             if (!taken) {
+                if (!again) { // the connection may end before there is room
+                    unheard_.clear();
+                    unheard_.swap(connection_.reply());
+                }
                 wait_for_room();
                 return {};
             }
-            if (stalled_.load(std::memory_order_relaxed)) {       // relaxed: this thread's own
+            if (again) {
                 stalled_.store(false, std::memory_order_relaxed); // relaxed: a hint
                 last_heard_ = detail::SteadyClock::now();
                 pinged_ = false;
@@ -366,6 +371,7 @@ private:
     detail::Connection connection_;
     detail::ConnectionNews news_;
     detail::Backoff backoff_;
+    detail::Reply unheard_; // while stalled: what there was no room for
     std::chrono::milliseconds pause_{1};
     Deadline last_heard_{};
     Deadline asked_at_{};

@@ -22,8 +22,9 @@ namespace gossip::GOSSIP_VERSION_NAMESPACE::redis {
 class PubSubListener {
 public:
     /// True if it was taken. False if there is no room: the same message is offered again after `resume`, or after 1 to
-    /// 10 ms, and until then nothing is read. `pattern` is empty for a channel's own subscription; the server sends a
-    /// message once for its channel and once for each pattern that matches it. The views live for the call.
+    /// 10 ms, also where its connection has ended, and until it is taken nothing is read. `pattern` is empty for a
+    /// channel's own subscription; the server sends a message once for its channel and once for each pattern that
+    /// matches it. The views live for the call.
     virtual bool message(std::string_view channel, std::string_view payload, std::string_view pattern) noexcept = 0;
 
 protected:
