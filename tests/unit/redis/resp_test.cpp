@@ -73,7 +73,7 @@ TEST_CASE("an answer is read whatever pieces it comes in", "[resp]") {
 }
 
 TEST_CASE("what is no answer is said to be none", "[resp]") {
-    for (const std::string_view wire : {"HTTP/1.1 400\r\n", "$x\r\n", "*2\r\n?\r\n", ":12x\r\n"}) {
+    for (const std::string_view wire : {"HTTP/1.1 400\r\n", "$x\r\n", "*2\r\n?\r\n", ":12x\r\n", ",1\r\n", "#t\r\n"}) {
         ReplyReader reader;
         REQUIRE(reader.feed(wire.data(), wire.size()));
         CHECK(reader.next() == State::broken);

@@ -188,12 +188,17 @@ public:
             return State::broken;
         }
         complete_ = result != nullptr;
+        if (complete_ && reply_.empty()) { // RESP3's doubles and booleans, which nobody has asked for
+            return State::broken;
+        }
         return complete_ ? State::one : State::more_needed;
     }
 
     /// The caller may swap it away.
     [[nodiscard]] Reply& reply() noexcept { return reply_; }
-    [[nodiscard]] const char* problem() const noexcept { return reader_->errstr; }
+    [[nodiscard]] const char* problem() const noexcept {
+        return reader_->err != 0 ? reader_->errstr : "an answer of an unknown kind";
+    }
 
 private:
     struct Free {
