@@ -113,6 +113,12 @@ TEST_CASE("what JSON cannot write is refused instead of becoming null", "[json_c
     CHECK(error_of([&] { encoded(deep); }) == "none");
     deep = nlohmann::json::array({deep});
     CHECK_THAT(error_of([&] { encoded(deep); }), ContainsSubstring("is nested too deeply"));
+    for (int i = 0; i < 200'000; ++i) {
+        nlohmann::json around = nlohmann::json::array();
+        around.push_back(std::move(deep));
+        deep = std::move(around);
+    }
+    CHECK_THAT(error_of([&] { encoded(deep); }), ContainsSubstring("is nested too deeply"));
 }
 
 TEST_CASE("data that is not what its type wants is an error with a reason", "[json_codec]") {

@@ -75,9 +75,14 @@ struct JsonCodec {
         if constexpr (detail::has_json_mapping<T>) {
             constexpr std::string_view type = detail::type_name<T>();
             detail::with_json_errors(type, [&] {
-                const nlohmann::json json(data);
-                detail::check_writable(json, type);
-                out.append(json.dump());
+                if constexpr (std::same_as<T, nlohmann::json>) { // not copied: a copy is as deep as the data
+                    detail::check_writable(data, type);
+                    out.append(data.dump());
+                } else {
+                    const nlohmann::json json(data);
+                    detail::check_writable(json, type);
+                    out.append(json.dump());
+                }
             });
         }
     }
