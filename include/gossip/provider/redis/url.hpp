@@ -26,23 +26,34 @@ struct Endpoint {
 
 namespace detail {
 
-/// The url as it may be shown: its password is "***".
+/// The url as it may be shown, "***" for each part that may be a secret, however wrong the url is: what stands between
+/// the user and the last '@', and what any parameter but db and user says.
 [[nodiscard]] inline std::string without_password(std::string_view url) {
     const std::size_t scheme = url.find("://");
     const std::size_t start = scheme == std::string_view::npos ? 0 : scheme + 3;
-    const std::string_view rest = url.substr(start, url.substr(start).find_first_of("/?#"));
-    const std::size_t at = rest.rfind('@');
-    const std::size_t colon = rest.find(':');
-    std::string shown{url};
-    if (at != std::string_view::npos && colon != std::string_view::npos && colon + 1 < at) {
-        shown.replace(start + colon + 1, at - colon - 1, "***");
-    } else if (scheme == std::string_view::npos && url.find('@') != std::string_view::npos) {
-        shown.replace(0, url.rfind('@'), "***"); // no url at all, but it may hold a secret
+    std::string hidden(url.size(), ' '); // '*': this byte of the url is not shown
+    if (const std::size_t at = url.rfind('@'); at != std::string_view::npos && at > start) {
+        const std::size_t colon = scheme == std::string_view::npos ? at : url.find(':', start);
+        const std::size_t from = colon < at ? colon + 1 : start;
+        hidden.replace(from, at - from, at - from, '*');
     }
-    for (const std::string_view secret : {"?password=", "&password="}) {
-        for (std::size_t from = shown.find(secret); from != std::string::npos; from = shown.find(secret, from)) {
-            from += secret.size();
-            shown.replace(from, std::string_view{shown}.substr(from).find('&'), "***");
+    for (std::size_t at = url.find_first_of("?#", start); at != std::string_view::npos;) {
+        const std::size_t item = at + 1;
+        at = url.find_first_of("&?#;", item);
+        const std::string_view text = url.substr(item, at == std::string_view::npos ? at : at - item);
+        const std::size_t equals = text.find('=');
+        const std::string_view key = text.substr(0, equals);
+        if (key != "db" && key != "user") {
+            const std::size_t from = equals == std::string_view::npos ? 0 : equals + 1;
+            hidden.replace(item + from, text.size() - from, text.size() - from, '*');
+        }
+    }
+    std::string shown;
+    for (std::size_t i = 0; i < url.size(); ++i) {
+        if (hidden[i] == ' ') {
+            shown += url[i];
+        } else if (i == 0 || hidden[i - 1] == ' ') {
+            shown += "***";
         }
     }
     return shown;
