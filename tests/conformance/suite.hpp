@@ -22,6 +22,7 @@
 #include "support/catch.hpp"
 #include "support/eventually.hpp"
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <chrono>
@@ -496,6 +497,32 @@ void ends_within_its_deadline() {
     CHECK(pair.sender().shutdown(5s).adds_up());
 }
 
+/// Whichever thread drops: a publisher's, or the one that reads what arrives.
+template <class World>
+void ends_from_a_drop_hook() {
+    typename Pair<World>::Bus* home = nullptr;
+    std::atomic<int> asked{0};
+    std::atomic<int> incomplete{0};
+    Pair<World> pair(Config{.workers = 1,
+                            .buffer_size = 2,
+                            .overflow = gossip::Overflow::drop_oldest,
+                            .on_drop = [&](const Event&, gossip::DropReason) {
+                                if (asked++ == 0) {
+                                    incomplete += home->shutdown(100ms).complete ? 0 : 1;
+                                }
+                            }});
+    home = &pair.listener();
+    gossip_test::Gate gate;
+    auto a = pair.listener().subscribe(number, [&](const std::int64_t&) { gate.pass(); });
+    for (int i = 0; i < 20; ++i) {
+        static_cast<void>(pair.sender().publish(number, i)); // refused by a bus that has been ended meanwhile
+    }
+    gate.open();
+    const gossip::ShutdownReport report = pair.shutdown();
+    CHECK(report.complete);
+    CHECK(incomplete == std::min(asked.load(), 1));
+}
+
 } // namespace gossip_conformance
 
 #define GOSSIP_CONFORMANCE_TEST(name, scenario, ...)         \
@@ -529,4 +556,5 @@ void ends_within_its_deadline() {
     GOSSIP_CONFORMANCE_TEST("what is published later can be taken back until it is due", takes_back_what_is_to_come, \
                             __VA_ARGS__)                                                                             \
     GOSSIP_CONFORMANCE_TEST("a synchronous publish is confirmed", publishes_synchronously, __VA_ARGS__)              \
+    GOSSIP_CONFORMANCE_TEST("a drop hook may ask for the shutdown", ends_from_a_drop_hook, __VA_ARGS__)              \
     GOSSIP_CONFORMANCE_TEST("a shutdown under traffic ends within its deadline", ends_within_its_deadline, __VA_ARGS__)
