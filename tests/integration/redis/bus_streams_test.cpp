@@ -224,6 +224,68 @@ TEST_CASE("a server that is killed in traffic loses nothing that it has confirme
     CHECK(received.handled >= count); // at least once
 }
 
+TEST_CASE("a group that is new begins at an id or at a time", "[bus_streams]") {
+    GOSSIP_NEEDS_REDIS()
+    const RedisServer server;
+    for (const int n : {1, 2, 3}) {
+        server.command({"XADD", "shop.counted", std::to_string(n) + "000-0", "event",
+                        R"({"Type":"shop.counted","Data":)" + std::to_string(n) + "}"});
+    }
+    const auto from = GENERATE(std::string("2000-0"), std::string("1000-1"),
+                               gossip::redis::stream_place(std::chrono::system_clock::time_point{1'001ms}));
+    RedisOptions options = streams(server);
+    options.stream.from = from;
+    std::mutex mutex;
+    std::vector<int> seen;
+    RedisBus bus{options, Config{.workers = 1}};
+    auto s = bus.subscribe(counted, [&](const int& n) {
+        const std::lock_guard lock(mutex);
+        seen.push_back(n);
+    });
+    CHECK(eventually([&] { return bus.stats().handled == 2; }));
+    CHECK(bus.shutdown(10s).adds_up());
+    CHECK(seen == std::vector<int>{2, 3});
+}
+
+TEST_CASE("a group that has read a stream reads it again from an id or a time", "[bus_streams]") {
+    GOSSIP_NEEDS_REDIS()
+    const RedisServer server;
+    for (const int n : {1, 2, 3}) {
+        server.command({"XADD", "shop.counted", std::to_string(n) + "000-0", "event",
+                        R"({"Type":"shop.counted","Data":)" + std::to_string(n) + "}"});
+    }
+    RedisOptions options = streams(server);
+    options.stream.block = 10ms;
+    std::mutex mutex;
+    std::vector<int> seen;
+    RedisBus bus{options, Config{.workers = 1}};
+    CHECK(bus.provider().replay(counted.type(), "0").error().what() != std::string{}); // nobody has listened
+    gossip_test::Gate gate;
+    auto s = bus.subscribe(counted, [&](const int& n) {
+        if (n == 3) {
+            gate.pass();
+        }
+        const std::lock_guard lock(mutex);
+        seen.push_back(n);
+    });
+    CHECK(eventually([&] { return bus.stats().handled == 2; }));
+    CHECK(bus.provider().replay(counted.type(), "2000-0").ok()); // the third is in hand still
+    CHECK(eventually([&] { return bus.provider().stats().stream.entries == 5; }));
+    gate.open();
+    CHECK(eventually([&] { return bus.stats().handled == 5; }));
+    CHECK(bus.provider().replay(counted.type(), std::chrono::system_clock::time_point{2'001ms}).ok());
+    CHECK(eventually([&] { return bus.stats().handled == 6; }));
+    CHECK(bus.drain(10s));
+    CHECK(pending(server, "shop.counted") == 0);
+    CHECK_FALSE(bus.provider().replay(counted.type(), "yesterday").ok());
+    CHECK(bus.shutdown(10s).adds_up());
+    CHECK(seen == std::vector<int>{1, 2, 3, 2, 3, 3});
+    CHECK(gossip::is(bus.provider().replay(counted.type(), "0").error(), gossip::errors::closed));
+
+    RedisBus listener{gossip_test::patient({.url = server.url()})};
+    CHECK_FALSE(listener.provider().replay(counted.type(), "0").ok()); // Pub/Sub keeps nothing
+}
+
 TEST_CASE("what a killed process had in hand is handled by another", "[bus_streams]") {
     GOSSIP_NEEDS_REDIS()
     const RedisServer server;

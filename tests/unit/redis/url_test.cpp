@@ -6,6 +6,8 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -144,6 +146,24 @@ TEST_CASE("options as they come are valid, in both modes", "[url]") {
     CHECK_NOTHROW(gossip::redis::check(gossip::RedisOptions{}));
     CHECK_NOTHROW(gossip::redis::check(
         gossip::RedisOptions{.url = "redis://h", .mode = gossip::RedisMode::streams, .group = "billing"}));
+}
+
+TEST_CASE("a place in a stream is an id or a time", "[url]") {
+    using gossip::redis::EntryId;
+    using gossip::redis::detail::before;
+    using gossip::redis::detail::parse_place;
+    CHECK(parse_place("1700000000000-7") == EntryId{1'700'000'000'000, 7});
+    CHECK(parse_place("5") == EntryId{5, 0});
+    CHECK(before({5, 1}) == EntryId{5, 0});
+    CHECK(before({5, 0}) == EntryId{4, std::numeric_limits<std::uint64_t>::max()});
+    CHECK(before({0, 0}) == EntryId{0, 0});
+    CHECK(gossip::redis::stream_place(std::chrono::system_clock::time_point{1'234'567us}) == "1234-0");
+    CHECK(gossip::redis::stream_place(std::chrono::system_clock::time_point{-1s}) == "0-0");
+    for (const char* const from : {"", "0", "0-0", "1700000000000-7"}) {
+        gossip::RedisOptions options{.url = "redis://h"};
+        options.stream.from = from;
+        CHECK_NOTHROW(gossip::redis::check(options));
+    }
 }
 
 TEST_CASE("every option is checked and named", "[url]") {

@@ -175,6 +175,10 @@ public:
     virtual Result listen(Engine& engine, const std::vector<EventType>& names,
                           const std::vector<Pattern>& patterns) = 0;
     virtual void unlisten(const std::vector<EventType>& names, const std::vector<Pattern>& patterns) = 0;
+    /// Sends the group back to that place.
+    virtual Result replay(const EventType&, std::string_view /*from*/) {
+        return ValidationError{"mode", "pub_sub", "must be streams: Pub/Sub keeps nothing"};
+    }
     virtual void close() noexcept = 0;
     /// Until the server knows of all ends.
     virtual bool drain(Deadline until) = 0;

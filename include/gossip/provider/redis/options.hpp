@@ -53,6 +53,8 @@ struct StreamOptions {
     int max_deliveries = 10;          // before an entry is buried; attempts within a bus count, and leave it one
     std::string dead_letter_stream{}; // where it is buried; empty: <prefix>gossip.dead_letters
     StreamStart start = StreamStart::beginning;
+    std::string
+        from{}; // instead of `start`: the first entry read, by its id or a time as redis::stream_place writes it
     StreamTrim trim = StreamTrim::off;
     std::chrono::milliseconds keep{0};                  // trimming leaves what is younger
     std::chrono::milliseconds consumer_idle{3'600'000}; // consumers idle for so long, with nothing pending, are removed
@@ -96,4 +98,13 @@ struct RedisOptions {
     ConnectionHook on_connection{};
 };
 
+namespace redis {
+
+/// The place in a stream where what was added at that time or later begins, by the server's clock: `1700000000000-0`.
+[[nodiscard]] inline std::string stream_place(std::chrono::system_clock::time_point time) {
+    const auto since = std::chrono::floor<std::chrono::milliseconds>(time).time_since_epoch().count();
+    return std::to_string(since > 0 ? since : 0) + "-0";
+}
+
+} // namespace redis
 } // namespace gossip::GOSSIP_VERSION_NAMESPACE

@@ -63,7 +63,9 @@ inline constexpr bool writes_json<TrustedRawCodec> = true;
 ///
 /// Threads: every member from any thread.
 /// Order:   what one thread publishes is sent in its order; see redis::Publisher for what an outage does to it. What
-///          arrives enters the engine in the server's order.
+///          arrives enters the engine in the server's order. Order by key holds within a process: members of a group
+///          share a stream entry by entry, and two of them may run events of one key at once and in any order. Across
+///          processes it needs one consumer a group, or a topic for each part of the keys with one consumer each.
 /// Cost:    publish encodes on the caller's thread and leaves the rest to an I/O thread. Data that arrives is read
 ///          by the worker that needs it.
 /// Stalls:  publish waits for room in the outbox under `Overflow::block` while the server is there; without the server
@@ -129,6 +131,18 @@ public:
     }
     void unlisten(const std::vector<EventType>& names, const std::vector<Pattern>& patterns) noexcept {
         detail::succeeds([&] { listening_->unlisten(names, patterns); });
+    }
+
+    /// On streams: the group of this bus gets what was published to that type from there on once more, shared among
+    /// its members as ever; `from` is the id of an entry (`1700000000000-0`) or a time. A member that waits for new
+    /// entries sees it within stream.block. What the group holds unacknowledged stays its consumers', and what of it
+    /// lies behind that place is delivered besides. What was trimmed is gone. A later place leaves out what is before.
+    /// Stalls: waits for the server, up to connect_timeout and command_timeout.
+    /// Errors: ValidationError for what is no place, and in Pub/Sub mode; what the server says where nobody of the
+    ///         group has listened to that type.
+    Result replay(const EventType& type, std::string_view from) { return listening_->replay(type, from); }
+    Result replay(const EventType& type, std::chrono::system_clock::time_point from) {
+        return replay(type, redis::stream_place(from));
     }
 
     bool drain(std::chrono::nanoseconds timeout) {

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <functional>
 #include <limits>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -46,6 +47,17 @@ struct EntryIdHash {
     return id;
 }
 
+/// A place in a stream: an id, or its milliseconds alone. Nothing for any other text.
+[[nodiscard]] inline std::optional<EntryId> parse_place(std::string_view text) noexcept {
+    EntryId id;
+    const char* const end = text.data() + text.size();
+    auto read = std::from_chars(text.data(), end, id.milliseconds);
+    if (read.ec == std::errc{} && read.ptr != end && *read.ptr == '-') {
+        read = std::from_chars(read.ptr + 1, end, id.sequence);
+    }
+    return read.ec == std::errc{} && read.ptr == end ? std::optional{id} : std::nullopt;
+}
+
 [[nodiscard]] constexpr bool is_before(const EntryId& a, const EntryId& b) noexcept {
     return a.milliseconds != b.milliseconds ? a.milliseconds < b.milliseconds : a.sequence < b.sequence;
 }
@@ -54,6 +66,17 @@ struct EntryIdHash {
 [[nodiscard]] constexpr EntryId after(EntryId id) noexcept {
     if (++id.sequence == 0) {
         ++id.milliseconds;
+    }
+    return id;
+}
+
+/// The id behind which a group stands that is to read that entry next.
+[[nodiscard]] constexpr EntryId before(EntryId id) noexcept {
+    if (id.milliseconds == 0 && id.sequence == 0) {
+        return id; // no entry has it
+    }
+    if (id.sequence-- == 0) {
+        --id.milliseconds;
     }
     return id;
 }

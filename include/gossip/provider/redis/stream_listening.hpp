@@ -11,6 +11,7 @@
 #include <gossip/provider/redis/listening.hpp>
 #include <gossip/provider/redis/options.hpp>
 #include <gossip/provider/redis/outbound.hpp>
+#include <gossip/provider/redis/replay.hpp>
 #include <gossip/provider/redis/stream.hpp>
 
 #include <algorithm>
@@ -66,6 +67,15 @@ public:
             patterns_.remove(patterns);
             reader->unsubscribe(wanted.channels);
         }
+    }
+    Result replay(const EventType& type, std::string_view from) override {
+        {
+            const std::lock_guard lock(mutex_);
+            if (closed_) {
+                return errors::closed;
+            }
+        }
+        return guard([&] { return redis::replay(options_, options_.prefix + std::string(type.name()), from); });
     }
     void close() noexcept override {
         redis::StreamReader* reader = nullptr;

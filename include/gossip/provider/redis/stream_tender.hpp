@@ -67,7 +67,8 @@ protected:
           news_{options.on_connection, "reader"},
           backoff_{options.backoff_first, options.backoff_max},
           keeper_{options, consumer_, tending_},
-          settler_{options, consumer_, tending_, this, &name_of} {}
+          settler_{options, consumer_, tending_, this, &name_of},
+          first_{before(parse_place(options.stream.from).value_or(EntryId{}))} {}
     ~StreamTender() = default;
 
     static std::string name_of_consumer(const RedisOptions& options) {
@@ -120,10 +121,11 @@ protected:
                 continue;
             }
             const std::uint32_t number = number_of(name);
-            const bool begins_now = !stream.is_known && options_.stream.start == StreamStart::now;
+            const bool begins_now =
+                !stream.is_known && options_.stream.start == StreamStart::now && options_.stream.from.empty();
             std::optional<Error> refusal;
             bool made = false;
-            const IdText last{stream.last};
+            const IdText last{is_before(stream.last, first_) ? first_ : stream.last};
             if (Result asked = keeper_.make_group(name, begins_now ? "$" : std::string_view{last}, refusal, made);
                 !asked) {
                 return asked;
@@ -362,6 +364,7 @@ protected:
     Backoff backoff_;
     StreamKeeper keeper_;
     StreamSettler settler_;
+    const EntryId first_;        // where a group that is new begins
     std::deque<Stream> streams_; // by number
     std::deque<Scan> scans_;
     std::deque<Burial> burials_;

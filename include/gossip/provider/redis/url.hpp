@@ -3,6 +3,7 @@
 #include <gossip/core/errors.hpp>
 #include <gossip/core/require.hpp>
 #include <gossip/provider/redis/options.hpp>
+#include <gossip/provider/redis/stream_entry.hpp>
 #include <gossip/provider/redis/tls.hpp>
 
 #include <charconv>
@@ -217,6 +218,12 @@ inline void require_word(std::string_view value, std::string_view field) {
     gossip::detail::require(value.size() <= 256, field, value, "must have at most 256 bytes");
 }
 
+/// Empty, or a place in a stream.
+inline void require_place(std::string_view value, std::string_view field) {
+    gossip::detail::require(value.empty() || parse_place(value), field, value,
+                            "must be the id of an entry or milliseconds since 1970");
+}
+
 inline void check(const StreamOptions& options) {
     using gossip::detail::require;
     using namespace std::chrono_literals;
@@ -232,6 +239,7 @@ inline void check(const StreamOptions& options) {
     require_word(options.dead_letter_stream, "stream.dead_letter_stream");
     require(options.start == StreamStart::beginning || options.start == StreamStart::now, "stream.start",
             static_cast<int>(options.start), "must be beginning or now");
+    require_place(options.from, "stream.from");
     require(options.trim == StreamTrim::off || options.trim == StreamTrim::handled, "stream.trim",
             static_cast<int>(options.trim), "must be off or handled");
     require_duration(options.keep, 0ms, "stream.keep", "must be between 0 and 365 days");
