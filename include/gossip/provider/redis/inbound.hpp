@@ -37,7 +37,9 @@ public:
     /// What became of a message.
     enum class Taken : std::uint8_t {
         yes,       // the engine has it
-        no,        // no room; offer it again
+        no,        // no room; offer it again by `retry`
+        no_memory, // nothing of it is kept; offer it again by `take`
+        given_up,  // there was no memory for long: counted and reported
         malformed, // counted and reported: its sender's mistake
         closed,    // too late: counted as abandoned
     };
@@ -49,7 +51,7 @@ public:
 
     /// `name`: of the channel or stream that the message came on, without the prefix. `receipt` is the engine's when
     /// the answer is `yes`, waits with the event when it is `no`, has been settled when it is `closed`, and is the
-    /// caller's when it is `malformed`. `deliveries`: which one this is. `before`, set before the engine has the event:
+    /// caller's otherwise. `deliveries`: which one this is. `before`, set before the engine has the event:
     /// how often that was tried before it came into the stream, as its sender says. Both count with a receipt alone.
     Taken take(Engine& engine, std::string_view name, std::string_view message, Receipt* receipt,
                std::int64_t deliveries, std::int64_t& before) {
@@ -65,9 +67,15 @@ public:
         });
         if (!read) {
             pending_.reset();
-            report(engine, name, message, read.error());
-            return Taken::malformed;
+            const bool is_malformed = as<ValidationError>(read.error()).has_value();
+            if (!is_malformed && ++shortages_ < most_shortages) {
+                return Taken::no_memory;
+            }
+            shortages_ = 0;
+            report(engine, name, message, read.error(), is_malformed ? malformed_ : unread_);
+            return is_malformed ? Taken::malformed : Taken::given_up;
         }
+        shortages_ = 0;
         return retry(engine);
     }
     /// What there was no room for, again.
@@ -126,10 +134,20 @@ public:
     [[nodiscard]] std::uint64_t malformed() const noexcept {
         return malformed_.load(std::memory_order_relaxed); // relaxed: a count
     }
+    [[nodiscard]] std::uint64_t unread() const noexcept {
+        return unread_.load(std::memory_order_relaxed); // relaxed: a count
+    }
 
-    /// Something that came and is no event.
-    void report(Engine& engine, std::string_view name, std::string_view message, const Error& error) noexcept {
-        malformed_.fetch_add(1, std::memory_order_relaxed); // relaxed: a count
+private:
+    static constexpr std::size_t most_names = 4096;
+    static constexpr std::size_t longest_report = 65'536;
+    static constexpr std::chrono::milliseconds patience{5};
+    static constexpr int most_shortages = 1000; // of memory, one after another: about ten seconds
+
+    /// Something that came and became no event.
+    void report(Engine& engine, std::string_view name, std::string_view message, const Error& error,
+                std::atomic<std::uint64_t>& count) noexcept {
+        count.fetch_add(1, std::memory_order_relaxed); // relaxed: a count
         succeeds([&] {
             EventType type = EventType::literal("gossip.redis.malformed");
             succeeds([&] { type = EventType(name); }); // a channel may have any name
@@ -138,11 +156,6 @@ public:
                           EventAccess::make<RawData>(type, engine.stamp(), Priority::normal, RawText{text, nullptr}));
         });
     }
-
-private:
-    static constexpr std::size_t most_names = 4096;
-    static constexpr std::size_t longest_report = 65'536;
-    static constexpr std::chrono::milliseconds patience{5};
 
     Result make_event(std::string_view name, std::string_view message) {
         if (Result read = wire_.scan(message, envelope_); !read) {
@@ -190,7 +203,9 @@ private:
     Envelope envelope_;
     std::unordered_map<std::string, EventType, NameHash, std::equal_to<>> names_;
     std::optional<Event> pending_; // read, and there was no room for it
+    int shortages_ = 0;
     std::atomic<std::uint64_t> malformed_{0};
+    std::atomic<std::uint64_t> unread_{0};
     std::atomic<int> waiting_inside_{0};
 };
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <gossip/core/error.hpp>
+#include <gossip/core/errors.hpp>
 #include <gossip/core/event_type.hpp>
 #include <gossip/core/guard.hpp>
 #include <gossip/dispatch/engine.hpp>
@@ -27,6 +28,7 @@ struct RedisStats {
     redis::PubSubStats pub_sub{};
     redis::StreamStats stream{};
     std::uint64_t malformed = 0; // messages that were no event, or of no known kind; the error hook has seen them
+    std::uint64_t unread = 0;    // messages for which there was no memory for seconds; streams deliver them again
     std::uint64_t untold = 0;    // errors that came faster than the error hook could be told
 };
 
@@ -89,12 +91,16 @@ struct ServerNames {
     std::vector<std::string_view> patterns;
 };
 
-[[nodiscard]] inline bool matches_any(const std::vector<Pattern>& patterns, std::string_view name) noexcept {
+/// What is no name for an event matches nothing. May throw std::bad_alloc.
+[[nodiscard]] inline bool matches_any(const std::vector<Pattern>& patterns, std::string_view name) {
     bool any = false;
-    succeeds([&] { // what is no name for an event matches nothing
+    const Result looked = guard([&] {
         const EventType type(name);
         any = std::any_of(patterns.begin(), patterns.end(), [&](const Pattern& set) { return set.matches(type); });
     });
+    if (!looked && !as<ValidationError>(looked.error())) {
+        looked.error().rethrow();
+    }
     return any;
 }
 

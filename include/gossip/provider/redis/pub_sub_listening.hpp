@@ -78,15 +78,15 @@ public:
     void shutdown(Deadline) noexcept override { close(); }
     void stats(RedisStats& stats) const override {
         stats.malformed = inbound_.malformed();
+        stats.unread = inbound_.unread();
         if (const redis::PubSub* const pub_sub = opened()) {
             stats.pub_sub = pub_sub->stats();
         }
     }
 
     bool message(std::string_view channel, std::string_view payload, std::string_view pattern) noexcept override {
-        bool taken = true;
-        succeeds([&] { taken = handle(channel, payload, pattern); });
-        return taken;
+        bool taken = false;
+        return succeeds([&] { taken = handle(channel, payload, pattern); }) && taken; // without memory: again, later
     }
 
 private:
@@ -115,7 +115,9 @@ private:
                 return false;
             }
             stalled_ = false;
-            if (channel == stalled_channel_ && pattern == stalled_pattern_ && payload == stalled_payload_) {
+            const bool is_same =
+                channel == stalled_channel_ && pattern == stalled_pattern_ && payload == stalled_payload_;
+            if (is_same || !noted_) {
                 return true;
             } // else the connection was lost meanwhile: this is another message
         }
@@ -128,13 +130,16 @@ private:
             return true;
         }
         std::int64_t before = 0;
-        stalled_ = inbound_.take(engine, name, payload, nullptr, 1, before) == Inbound::Taken::no;
+        const Inbound::Taken taken = inbound_.take(engine, name, payload, nullptr, 1, before);
+        stalled_ = taken == Inbound::Taken::no;
         if (stalled_) {
-            stalled_channel_ = channel;
-            stalled_pattern_ = pattern;
-            stalled_payload_ = payload;
+            noted_ = succeeds([&] { // else whatever comes next counts as this one, as it nearly always is
+                stalled_channel_ = channel;
+                stalled_pattern_ = pattern;
+                stalled_payload_ = payload;
+            });
         }
-        return !stalled_;
+        return !stalled_ && taken != Inbound::Taken::no_memory;
     }
 
     const RedisOptions options_;
@@ -144,6 +149,7 @@ private:
     // The reader's own: what came before, and what there was no room for.
     CopyFilter copies_;
     bool stalled_ = false;
+    bool noted_ = false; // what it was
     std::string stalled_channel_;
     std::string stalled_pattern_;
     std::string stalled_payload_;

@@ -46,6 +46,7 @@ public:
     /// What has not been popped; the batch is empty afterwards.
     std::vector<EntryId> take_rest() {
         std::vector<EntryId> rest;
+        rest.reserve(items_.size() - at_);
         for (; at_ < items_.size(); ++at_) {
             rest.push_back(items_[at_].id);
         }

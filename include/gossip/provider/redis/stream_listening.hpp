@@ -110,6 +110,7 @@ public:
     }
     void stats(RedisStats& stats) const override {
         stats.malformed = inbound_.malformed();
+        stats.unread = inbound_.unread();
         if (const redis::StreamReader* const reader = opened()) {
             stats.stream = reader->stats();
         }
@@ -127,8 +128,12 @@ public:
         return capacity - std::min<std::size_t>(capacity, static_cast<std::size_t>(engine.waiting()));
     }
     bool wants(std::string_view stream) noexcept override {
-        return stream.starts_with(options_.prefix) &&
-               matches_any(*patterns_.wanted().list, stream.substr(options_.prefix.size()));
+        bool wanted = false;
+        succeeds([&] { // without memory: at the next look
+            wanted = stream.starts_with(options_.prefix) &&
+                     matches_any(*patterns_.wanted().list, stream.substr(options_.prefix.size()));
+        });
+        return wanted;
     }
 
 private:
@@ -141,7 +146,7 @@ private:
         EntryReceipt(redis::StreamReader& reader, const redis::EntryId& id) noexcept : reader_(reader), id_(id) {}
         void settled(Ending ending, const Error* error) noexcept override {
             const std::unique_ptr<EntryReceipt> self(this);
-            succeeds([&] { // without memory it is left: delivered again later
+            const bool is_settled = succeeds([&] {
                 if (ending == Ending::handled) {
                     reader_.ack(id_);
                 } else if (ending == Ending::failed) {
@@ -150,6 +155,9 @@ private:
                     reader_.leave(id_);
                 }
             });
+            if (!is_settled) { // the words for the burial found no memory: it is delivered again later
+                succeeds([&] { reader_.leave(id_); });
+            }
         }
 
         void attempted(int attempt) noexcept override {
@@ -202,6 +210,11 @@ private:
             stalled_ = true;
             stalled_id_ = entry.id();
             return false;
+        case Inbound::Taken::no_memory:
+            return false;
+        case Inbound::Taken::given_up:
+            reader.leave(entry.id());
+            return true;
         case Inbound::Taken::malformed:
             break;
         }

@@ -35,6 +35,7 @@ public:
     void run() {
         while (!state_.interrupt.stopped() && !done_) {
             const Result result = gossip::guard([this] {
+                settler_.lost(); // what an earlier connection has left open
                 Result opened = reading_.open();
                 if (opened) {
                     opened = tending_.open();
@@ -43,7 +44,6 @@ public:
             });
             reading_.close();
             tending_.close();
-            settler_.lost();
             read_out_ = unblocks_ = false;
             if (!result && !state_.interrupt.stopped()) {
                 state_.came_down(result.error());
@@ -116,19 +116,9 @@ private:
 
     /// Does what others have asked for.
     Result heed(Deadline now) {
-        asks_.clear();
+        settle(now); // what an earlier turn found no memory for
         const StreamState::Wishes wishes = state_.take(asks_, settler_.held(), now);
-        for (Settling& asked : asks_) {
-            if (asked.what == Settling::What::ack) {
-                settler_.ack(asked.id);
-            } else if (asked.what == Settling::What::leave) {
-                settler_.forget(asked.id);
-            } else if (asked.what == Settling::What::tried) {
-                settler_.tried(asked.id, asked.attempts, now);
-            } else {
-                burials_.push_back({asked.id, settler_.deliveries_of(asked.id), std::move(asked.reason)});
-            }
-        }
+        settle(now);
         may_read_ = wishes.reads;
         if (wishes.refreshes) {
             refresh_at_ = now;
@@ -156,6 +146,25 @@ private:
             return say_farewell();
         }
         return {};
+    }
+
+    /// One by one: without memory the rest waits for the next connection.
+    void settle(Deadline now) {
+        for (; settled_ < asks_.size(); ++settled_) {
+            Settling& asked = asks_[settled_];
+            if (asked.what == Settling::What::ack) {
+                settler_.ack(asked.id);
+            } else if (asked.what == Settling::What::leave) {
+                settler_.forget(asked.id);
+            } else if (asked.what == Settling::What::tried) {
+                settler_.tried(asked.id, asked.attempts, now);
+            } else {
+                Burial& burial = burials_.emplace_back();
+                burial = {asked.id, settler_.deliveries_of(asked.id), std::move(asked.reason)};
+            }
+        }
+        asks_.clear();
+        settled_ = 0;
     }
 
     /// A blocked read does not see new streams, and keeps a consumer in the server that wants to go. The server may
@@ -217,6 +226,14 @@ private:
     }
 
     void deliver(Deadline now) {
+        const bool has_places = is_empty() || gossip::detail::succeeds([this] {
+                                    settler_.reserve();
+                                    state_.reserve(settler_.held());
+                                });
+        if (!has_places) { // what can't be acknowledged is not handed on
+            stall(now);
+            return;
+        }
         while (!is_empty() && may_read_ && !state_.interrupt.stopped()) {
             if (batches_[current_].empty()) {
                 claimed_.clear();
@@ -371,6 +388,7 @@ private:
 
     Connection reading_; // asleep in the server most of the time
     std::vector<Settling> asks_;
+    std::size_t settled_ = 0; // of them
     std::int64_t client_id_ = 0;
     Deadline until_{}; // when this turn's sleep ends
     Deadline claim_at_{};

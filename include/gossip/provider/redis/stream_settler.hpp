@@ -36,6 +36,14 @@ public:
         : options_(options), consumer_(consumer), connection_(connection), owner_(owner), name_of_(name_of) {}
 
     void hold(const EntryId& id, std::int64_t deliveries, Deadline now) { held_[id] = {deliveries, deliveries, now}; }
+    /// Room for the acknowledgement of everything held, and of what is under way and may have to be sent again: neither
+    /// `ack` nor `lost` needs memory afterwards.
+    void reserve() {
+        const std::size_t needed = unconfirmed() + held_.size();
+        if (acks_.capacity() < needed) {
+            acks_.reserve(std::max(needed, acks_.capacity() * 2));
+        }
+    }
     [[nodiscard]] bool holds(const EntryId& id) const { return held_.contains(id); }
     [[nodiscard]] std::size_t held() const noexcept { return held_.size(); }
     [[nodiscard]] std::size_t unconfirmed() const noexcept { return acks_.size() + in_flight_; }
@@ -56,8 +64,8 @@ public:
     }
 
     void ack(const EntryId& id) {
-        held_.erase(id);
         acks_.push_back(id);
+        held_.erase(id);
     }
     void forget(const EntryId& id) { held_.erase(id); }
 
@@ -146,14 +154,15 @@ public:
         return {};
     }
 
-    /// The connection is gone.
+    /// The connection is gone. What throws for want of memory has done a part of it, and is called again.
     void lost() {
-        for (const Asked& asked : asked_) {
+        while (!asked_.empty()) {
+            const Asked& asked = asked_.front();
             if (asked.what == What::ack) {
                 acks_.insert(acks_.end(), asked.ids.begin(), asked.ids.end());
             }
+            asked_.pop_front();
         }
-        asked_.clear();
         in_flight_ = 0;
         pause_until_ = {};
         renew_soon();

@@ -94,13 +94,20 @@ public:
                                        : verdict(in_time, std::nullopt, attempts, patience, "the list of streams");
     }
 
+    /// The end of what has its place (see `reserve`) allocates nothing.
     void settle(Settling settling) {
         const std::lock_guard lock(mutex_);
-        if (settled_.empty()) {
+        const bool is_leave = settling.what == Settling::What::leave;
+        if (settling.what == Settling::What::tried) {
+            make_places(held_, tried_ + 1); // it takes nobody's
+            ++tried_;
+        }
+        const bool is_first = settled_.empty();
+        settled_.push_back(std::move(settling));
+        if (is_first) {
             first_settled_ = SteadyClock::now();
         }
-        counts_.left += settling.what == Settling::What::leave ? 1U : 0U;
-        settled_.push_back(std::move(settling));
+        counts_.left += is_leave ? 1U : 0U;
         if (asleep_) {
             wake();
         }
@@ -156,12 +163,21 @@ public:
         bool farewell;
     };
 
+    /// A place for the end of each entry that is held; before they are handed on.
+    void reserve(std::size_t held) {
+        const std::lock_guard lock(mutex_);
+        make_places(held, tried_);
+        held_ = held;
+    }
+
     /// What was settled comes a millisecond after the first of it, to come together; at once if it is much, or all
     /// there is.
     Wishes take(std::vector<Settling>& settled, std::size_t held, Deadline now) {
         const std::lock_guard lock(mutex_);
         if (settled_.size() >= many || settled_.size() >= held || now >= first_settled_ + gathering || farewell_) {
+            settled.reserve(std::max(held_, held)); // the places are these from now on
             settled.swap(settled_);
+            tried_ = 0;
             unconfirmed_ += settled.size();
         }
         const Wishes wishes{reads_, std::exchange(changes_, false), refreshes_asked_ > refreshes_taken_, farewell_};
@@ -301,6 +317,11 @@ private:
     static constexpr std::size_t many = 64;
     static constexpr std::chrono::milliseconds gathering{1};
 
+    void make_places(std::size_t held, std::size_t tried) {
+        if (const std::size_t needed = held + tried; settled_.capacity() < needed) {
+            settled_.reserve(std::max(needed, settled_.capacity() * 2));
+        }
+    }
     void wake() noexcept {
         asleep_ = false;
         interrupt.wake();
@@ -345,6 +366,8 @@ private:
     std::condition_variable changed_;
     std::map<std::string, Wanted, std::less<>> wanted_;
     std::vector<Settling> settled_;
+    std::size_t held_ = 0;  // entries that have their place there
+    std::size_t tried_ = 0; // of those there that end nothing
     Deadline first_settled_{};
     std::size_t unconfirmed_ = 0; // taken from there, and not yet confirmed
     std::uint64_t refreshes_asked_ = 0;

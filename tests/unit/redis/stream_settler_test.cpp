@@ -1,0 +1,68 @@
+#include <gossip/provider/redis/stream_settler.hpp>
+
+#include <gossip/provider/redis/url.hpp>
+
+#include "support/allocation_counter.hpp"
+#include "support/catch.hpp"
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace stream_settler_test {
+
+inline namespace parts {
+
+using gossip::redis::EntryId;
+using gossip::redis::detail::Deadline;
+using gossip::redis::detail::StreamSettler;
+
+constexpr int plenty = 1'000'000;
+
+/// What is queued goes nowhere: its connection is never opened.
+struct Rig {
+    static std::string_view name(const void*, std::uint32_t) { return "s"; }
+    static EntryId id(std::uint64_t n) { return {n, 0, 0}; }
+
+    gossip::RedisOptions options{.url = "unix:///nowhere/redis.sock", .group = "g"};
+    gossip::redis::Endpoint endpoint = gossip::redis::parse_url(options.url);
+    gossip::redis::detail::Interrupt interrupt;
+    gossip::redis::detail::Connection connection{endpoint, options, "settler", interrupt};
+    std::string consumer = "c";
+    StreamSettler settler{options, consumer, connection, nullptr, &name};
+};
+
+} // namespace parts
+
+TEST_CASE("what has its place is acknowledged without memory, and again after a lost connection", "[stream_settler]") {
+    constexpr std::uint64_t count = 2'000;
+    const Deadline now = gossip::redis::detail::SteadyClock::now();
+    Rig rig;
+    for (std::uint64_t n = 0; n < count; ++n) {
+        rig.settler.hold(Rig::id(n), 1, now);
+    }
+    rig.settler.reserve();
+
+    support::fail_allocation_after(0, plenty);
+    for (std::uint64_t n = 0; n < count / 2; ++n) {
+        rig.settler.ack(Rig::id(n));
+    }
+    support::fail_allocation_after(-1);
+    CHECK(rig.settler.unconfirmed() == count / 2);
+    CHECK(rig.settler.held() == count / 2);
+
+    rig.settler.send(now);
+    CHECK_FALSE(rig.settler.is_quiet());
+    rig.settler.reserve();
+    support::fail_allocation_after(0, plenty);
+    for (std::uint64_t n = count / 2; n < count; ++n) {
+        rig.settler.ack(Rig::id(n));
+    }
+    rig.settler.lost();
+    support::fail_allocation_after(-1);
+    CHECK(rig.settler.is_quiet());
+    CHECK(rig.settler.unconfirmed() == count);
+    CHECK(rig.settler.held() == 0);
+}
+
+} // namespace stream_settler_test
