@@ -627,6 +627,40 @@ TEST_CASE("patterns read the streams that the registry names, from their beginni
     CHECK(ear.times().count("100") == 0);
 }
 
+TEST_CASE("a registry that may not be read is told of, refuses new patterns, and silences no stream that is read",
+          "[stream]") {
+    GOSSIP_NEEDS_REDIS();
+    const RedisServer server;
+    server.command({"SADD", "gossip.streams", "order.a"});
+    add(server, "order.a", 0, 1);
+    server.command({"ACL", "SETUSER", "me", "on", ">pass", "~*", "&*", "+@all", "-smembers"});
+    News news;
+    gossip::RedisOptions options = group(server);
+    options.url = "redis://me:pass@127.0.0.1:" + std::to_string(server.port());
+    options.on_connection = news.hook();
+    Ear ear;
+    StreamReader reader{options, ear};
+    ear.ack_for(reader);
+    const gossip::Result refused = reader.refresh(in(20s));
+    REQUIRE(!refused);
+    CHECK(gossip::is_fatal(refused.error()));
+    CHECK(news.line() == "refused");
+    CHECK(ear.count() == 0);
+
+    server.command({"ACL", "SETUSER", "me", "+smembers"});
+    CHECK(reader.refresh(in(20s)));
+    CHECK(eventually([&] { return ear.count() == 1; }));
+    server.command({"ACL", "SETUSER", "me", "-smembers"});
+    const auto is_told = [&] { return news.count(News::Kind::refused) == 2; };
+    CHECK(eventually(is_told)); // by a look of the reader's own
+    add(server, "order.a", 1, 2);
+    CHECK(eventually([&] { return ear.count() == 2; }));
+    CHECK(!reader.refresh(in(20s)));
+    add(server, "order.a", 2, 3);
+    CHECK(eventually([&] { return ear.count() == 3; }));
+    CHECK(is_told()); // once
+}
+
 TEST_CASE("no more is held than may be, and a listener without room loses nothing", "[stream]") {
     GOSSIP_NEEDS_REDIS();
     const RedisServer server;

@@ -272,9 +272,9 @@ public:
         return ask({"EVAL", script, "1", stream, options_.group, name});
     }
 
-    /// The names of all streams; none if the server refuses.
-    Result registered(std::vector<std::string>& names) {
-        if (Result asked = ask({"SMEMBERS", stream_registry(options_)}); !asked) {
+    /// The names of all streams, or `refusal` says why not.
+    Result registered(std::vector<std::string>& names, std::optional<Error>& refusal) {
+        if (Result asked = ask({"SMEMBERS", stream_registry(options_)}); !asked || is_refused(refusal)) {
             return asked;
         }
         ReplyCursor at{reply()};

@@ -90,8 +90,10 @@ public:
         wish();
         const bool in_time = changed_.wait_until(
             lock, until, [&] { return refreshes_done_ >= mine || closed_ || login_refused_at_ > attempts; });
-        return refreshes_done_ >= mine ? Result{}
-                                       : verdict(in_time, std::nullopt, attempts, patience, "the list of streams");
+        if (refreshes_done_ >= mine) {
+            return refresh_refusal_ ? Result{*refresh_refusal_} : Result{};
+        }
+        return verdict(in_time, std::nullopt, attempts, patience, "the list of streams");
     }
 
     /// The end of what has its place (see `reserve`) allocates nothing.
@@ -234,9 +236,10 @@ public:
         const std::lock_guard lock(mutex_);
         return refreshes_asked_ != 0;
     }
-    void refreshed() {
+    void refreshed(const std::optional<Error>& refusal) {
         const std::lock_guard lock(mutex_);
         refreshes_done_ = refreshes_taken_;
+        refresh_refusal_ = refusal;
         changed_.notify_all();
     }
 
@@ -373,6 +376,7 @@ private:
     std::uint64_t refreshes_asked_ = 0;
     std::uint64_t refreshes_taken_ = 0;
     std::uint64_t refreshes_done_ = 0;
+    std::optional<Error> refresh_refusal_; // of the last that was done
     std::uint64_t attempts_ = 0;
     std::uint64_t login_refused_at_ = 0;
     std::optional<Error> failure_;

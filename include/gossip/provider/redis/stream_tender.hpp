@@ -114,6 +114,7 @@ protected:
         if (Result finished = finish(); !finished) {
             return finished;
         }
+        registry_refused_ &= !all; // told of again after an outage
         for (const auto& [name, is_wanted] : state_.streams()) {
             Stream& stream = streams_[number_of(name)];
             if (!is_wanted || (stream.is_active && !all)) {
@@ -150,14 +151,26 @@ protected:
         return {};
     }
 
+    /// Looks through the registry. Where it may not be read the streams stay as they were.
     Result refresh() {
         std::vector<std::string> names;
+        std::optional<Error> refusal;
         Result asked = finish();
         if (asked) {
-            asked = keeper_.registered(names);
+            asked = keeper_.registered(names, refusal);
         }
         if (!asked) {
             return asked;
+        }
+        if (refusal && is_retryable(*refusal)) {
+            return *refusal; // looked through again with growing pauses
+        }
+        if (!std::exchange(registry_refused_, refusal.has_value())) {
+            note(refusal); // once, not at each look
+        }
+        if (refusal) {
+            state_.refreshed(refusal);
+            return {};
         }
         const bool changed = state_.found(names, [this](std::string_view name) { return listener_.wants(name); });
         if (changed) {
@@ -165,7 +178,7 @@ protected:
             is_new_ = true;
         }
         if (asked) {
-            state_.refreshed();
+            state_.refreshed({});
         }
         return asked;
     }
@@ -375,6 +388,7 @@ protected:
     std::vector<StreamKeeper::Pending> claimed_; // of the batch
     Deadline bury_at_{};
     bool trim_refused_ = false;
+    bool registry_refused_ = false;
     bool is_new_ = false; // the set of streams, or a question: a read that is out has to end
 };
 
