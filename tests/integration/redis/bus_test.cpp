@@ -22,6 +22,7 @@ using namespace std::chrono_literals;
 using gossip::Config;
 using gossip::Event;
 using gossip::PublishStatus;
+using gossip::RedisMode;
 using gossip::RedisOptions;
 using gossip_test::counted;
 using gossip_test::eventually;
@@ -299,6 +300,30 @@ TEST_CASE("a reader that waits for room stops within 50 ms", "[bus_redis]") {
         CHECK(report.abandoned <= 1); // the one that the reader had in hand
     }
     CHECK(in_time >= 1);
+}
+
+TEST_CASE("a bus without workers subscribes while what has come fills it, and what came meanwhile is kept",
+          "[bus_redis]") {
+    GOSSIP_NEEDS_REDIS()
+    const RedisServer server;
+    const RedisMode mode = GENERATE(RedisMode::pub_sub, RedisMode::streams);
+    const RedisOptions options{.url = server.url(), .mode = mode, .group = mode == RedisMode::streams ? "shop" : ""};
+    RedisBus shop{options};
+    RedisBus bus{options, Config{.workers = 0, .buffer_size = 2}};
+    int handled = 0;
+    auto s = bus.subscribe(counted, [&](const int&) { ++handled; });
+    for (int i = 0; i < 50; ++i) {
+        CHECK(shop.publish(counted, i) == PublishStatus::accepted);
+    }
+    CHECK(shop.drain(10s));
+    CHECK(eventually([&] { return bus.stats().waiting == 2; }));
+    const auto stalls = [&] { return bus.provider().stats().pub_sub.stalls; };
+    CHECK((mode == RedisMode::streams || eventually([&] { return stalls() == 1; }))); // with the third in its hand
+    CHECK_NOTHROW(static_cast<void>(bus.subscribe(ordered, [](const Order&) {})));
+    CHECK(eventually([&] { return bus.drain(10s) && handled == 50; }));
+    const gossip::ShutdownReport report = bus.shutdown();
+    CHECK(report.adds_up());
+    CHECK(report.handled == 50);
 }
 
 TEST_CASE("a pattern that ends while its messages are on their way doubles none of them", "[bus_redis]") {

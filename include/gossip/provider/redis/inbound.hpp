@@ -108,12 +108,12 @@ public:
     /// What is still waiting for room, and waits no more: the reader has stopped.
     std::optional<Event> take_pending() noexcept { return std::exchange(pending_, std::nullopt); }
 
-    /// While it lives a processor of this bus waits for the reader's next messages: what finds no room goes to the
-    /// spill list, or they would wait for each other.
+    /// While it lives a processor of this bus, or who runs a bus without workers, waits for the reader's next messages:
+    /// what finds no room goes to the spill list, or they would wait for each other.
     class WaitInside {
     public:
         explicit WaitInside(Inbound& inbound, const Engine& engine) noexcept
-            : inbound_(inbound), counts_(inside(&engine)) {
+            : inbound_(inbound), counts_(inside(&engine) || engine.settings().workers == 0) {
             if (counts_) {
                 inbound_.waiting_inside_.fetch_add(1, std::memory_order_relaxed); // relaxed: looked at again and again
             }
