@@ -426,4 +426,35 @@ TEST_CASE("a pattern reads streams that are made after it", "[bus_streams]") {
     CHECK(bus.shutdown(10s).received == 2);
 }
 
+TEST_CASE("a pattern hears an event whose first publish waited for room", "[bus_streams]") {
+    GOSSIP_NEEDS_REDIS()
+    RedisServer server;
+    RedisOptions options = streams(server);
+    options.outbox_size = 2;
+    options.command_timeout = 60s;
+    RedisBus shop{options};
+    CHECK(shop.publish(counted, 0) == PublishStatus::accepted);
+    CHECK(shop.drain(10s));
+    server.freeze();
+    CHECK(shop.publish(counted, 0) == PublishStatus::accepted);
+    CHECK(shop.publish(counted, 0) == PublishStatus::accepted);
+    std::atomic<bool> begun{false};
+    PublishStatus status = PublishStatus::closed;
+    std::thread publisher([&] {
+        begun = true;
+        status = shop.publish(shop_new, 10);
+    });
+    CHECK(eventually([&] { return begun.load(); }));
+    gossip_test::a_moment(10'000); // until it waits, most likely
+    server.thaw();
+    publisher.join();
+    CHECK(status == PublishStatus::accepted);
+    CHECK(shop.drain(10s));
+    CHECK(server.command({"SISMEMBER", "gossip.streams", "shop.new"}) == "1");
+    RedisBus bus{options};
+    std::atomic<int> sum{0};
+    auto s = bus.subscribe(gossip::Pattern{"shop.*"}, [&](const Event& event) { sum += event.data<int>(); });
+    CHECK(eventually([&] { return sum == 10; }));
+}
+
 } // namespace bus_streams_test

@@ -254,7 +254,9 @@ private:
         const std::array<std::string_view, 3> publish{"PUBLISH", channel, message};
         const std::array<std::string_view, 5> add{"XADD", channel, "*", stream_field, message};
         if (streams_) {
-            announce(channel);
+            if (const PublishStatus announced = announce(channel, waits); announced != PublishStatus::accepted) {
+                return announced;
+            }
         }
         return offer(streams_ ? redis::detail::Arguments{add} : redis::detail::Arguments{publish}, tag, waits);
     }
@@ -280,8 +282,9 @@ private:
         return PublishStatus::closed;
     }
 
-    /// Readers of patterns find streams in a set that the writers fill.
-    void announce(std::string_view stream) {
+    /// Readers of patterns find streams in a set that the writers fill. No event goes before its stream is on its way
+    /// into the set: no pattern would hear it.
+    PublishStatus announce(std::string_view stream, bool waits) {
         {
             const std::lock_guard lock(announced_mutex_);
             const std::uint64_t restored =
@@ -291,13 +294,16 @@ private:
                 announced_after_ = restored;
             }
             if (announced_.contains(stream)) {
-                return;
+                return PublishStatus::accepted;
             }
         }
-        if (publisher_.offer(registration, {"SADD", registry_, stream}) == redis::OfferStatus::accepted) {
+        const std::array<std::string_view, 3> add{"SADD", registry_, stream};
+        const PublishStatus status = offer(redis::detail::Arguments{add}, registration, waits);
+        if (status == PublishStatus::accepted) {
             const std::lock_guard lock(announced_mutex_);
             announced_.emplace(stream);
         }
+        return status;
     }
 
     /// The options with a hook that counts how often the publisher's connection came back.
