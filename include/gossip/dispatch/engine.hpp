@@ -314,6 +314,7 @@ private:
         std::uint64_t help_called = 0;
     };
 
+    EventRing::Refusal offer(Event& event);
     PublishStatus wait_for_room(Event& event, std::size_t lane, std::int64_t until);
     PublishStatus refuse(Event& event);
     bool take_place(std::size_t lane, Event& event, EventRing::Refusal& refusal);

@@ -86,15 +86,19 @@ public:
     }
 
     /// Any event. Moves from it only if it is accepted. May throw std::bad_alloc, and leaves it with the caller then.
-    [[nodiscard]] Refusal offer(Event& event) {
+    /// `moved`: somebody has to look at the lane even if it is not, as spilled events have moved in.
+    [[nodiscard]] Refusal offer(Event& event, bool& moved) {
         const auto lane = static_cast<std::size_t>(event.priority());
         EventRing& ring = lanes_.of(lane);
         if (event.has_key()) {
             EventAccess::box_data(event);
         }
         Refusal refusal = offer_to(lane, ring, event);
-        if (refusal == Refusal::gated && refill(lane, ring)) {
-            refusal = offer_to(lane, ring, event);
+        if (refusal == Refusal::gated && ring.has_room()) {
+            moved = true;
+            if (refill(lane, ring)) {
+                refusal = offer_to(lane, ring, event);
+            }
         }
         if (refusal == Refusal::none && lane != normal) {
             raise(lane_bit(lane));
@@ -342,12 +346,12 @@ private:
     }
     /// Moves what was spilled to where there is room by now. True if nothing is left of it: the gate is up.
     [[nodiscard]] bool refill(std::size_t lane, EventRing& ring) noexcept {
-        while (ring.has_room() && !ring.closed()) {
-            if (backlog_.refill(lane, ring)) {
-                return true;
-            }
+        bool all = false;
+        while (!all && ring.has_room() && !ring.closed()) {
+            all = backlog_.refill(lane, ring);
         }
-        return false;
+        raise(lane_bit(lane)); // also for those that wait for their key: somebody has to step over them
+        return all;
     }
 
     static bool claim_one(EventRing& ring, Ticket& ticket, Ticket limit = Backlog::none) noexcept {

@@ -27,12 +27,30 @@ namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
     return errors::closed;
 }
 
+/// Offers an event to the inbox, and wakes somebody for what has come in.
+inline EventRing::Refusal Engine::offer(Event& event) {
+    struct Waking { // also where the inbox throws
+        explicit Waking(WorkerPool<Engine>& workers) noexcept : pool(workers) {}
+        Waking(const Waking&) = delete;
+        Waking& operator=(const Waking&) = delete;
+        ~Waking() {
+            if (wanted) {
+                pool.notify();
+            }
+        }
+        WorkerPool<Engine>& pool;
+        bool wanted = false;
+    } waking(pool_);
+    const EventRing::Refusal refusal = inbox_.offer(event, waking.wanted);
+    waking.wanted = waking.wanted || refusal == EventRing::Refusal::none;
+    return refusal;
+}
+
 inline PublishStatus Engine::publish(Event& event, bool may_wait) {
     const auto lane = static_cast<std::size_t>(event.priority());
     for (;;) {
-        switch (inbox_.offer(event)) {
+        switch (offer(event)) {
         case EventRing::Refusal::none:
-            pool_.notify();
             return PublishStatus::accepted;
         case EventRing::Refusal::closed:
             return PublishStatus::closed;
@@ -64,9 +82,8 @@ inline PublishStatus Engine::receive(Event& event, std::chrono::nanoseconds pati
     if (settings_.overflow == Overflow::drop_oldest) {
         return publish(event, false);
     }
-    switch (inbox_.offer(event)) {
+    switch (offer(event)) {
     case EventRing::Refusal::none:
-        pool_.notify();
         return PublishStatus::accepted;
     case EventRing::Refusal::closed:
         return PublishStatus::closed;
@@ -96,16 +113,17 @@ inline void Engine::lose(Event& event) noexcept {
 inline bool Engine::publish_spilling(Event& event) {
     const auto lane = static_cast<std::size_t>(event.priority());
     const bool may_drop = settings_.overflow == Overflow::drop_oldest && !inside_drop_hook(this);
-    EventRing::Refusal refusal = inbox_.offer(event);
+    EventRing::Refusal refusal = offer(event);
     const auto refused = [&refusal] {
         return refusal == EventRing::Refusal::full || refusal == EventRing::Refusal::gated;
     };
     while (refused() && may_drop && take_place(lane, event, refusal)) {}
-    if (refusal == EventRing::Refusal::closed || (refused() && !inbox_.spill(event))) {
-        return false;
+    if (refused()) {
+        const bool accepted = inbox_.spill(event);
+        pool_.notify();
+        return accepted;
     }
-    pool_.notify();
-    return true;
+    return refusal == EventRing::Refusal::none;
 }
 
 inline PublishStatus Engine::refuse(Event&) {
@@ -149,10 +167,7 @@ inline bool Engine::take_place(std::size_t lane, Event& event, EventRing::Refusa
     if (held_key) {
         let_go_of_key(*victim.event);
     }
-    refusal = inbox_.offer(event);
-    if (refusal == EventRing::Refusal::none) {
-        pool_.notify();
-    }
+    refusal = offer(event);
     return true;
 }
 
@@ -195,7 +210,7 @@ inline PublishStatus Engine::wait_for_room(Event& event, std::size_t lane, std::
         } else {
             room.join(line.waiter);
             line.joined = true;
-            refusal = inbox_.offer(event);
+            refusal = offer(event);
             if (arrived(refusal)) {
                 break;
             }
@@ -206,7 +221,7 @@ inline PublishStatus Engine::wait_for_room(Event& event, std::size_t lane, std::
                 std::this_thread::yield();
             }
         }
-        refusal = inbox_.offer(event);
+        refusal = offer(event);
         if (until != far_future && round >= rounds && !arrived(refusal) && platform::monotonic_ns() >= until) {
             return PublishStatus::full;
         }
@@ -214,7 +229,6 @@ inline PublishStatus Engine::wait_for_room(Event& event, std::size_t lane, std::
     if (refusal == EventRing::Refusal::closed) {
         return PublishStatus::closed;
     }
-    pool_.notify();
     return PublishStatus::accepted;
 }
 

@@ -320,6 +320,37 @@ TEST_CASE("after a burst, events that keep themselves going are spilled no more 
     CHECK(bus.stats().adds_up());
 }
 
+TEST_CASE("a shutdown does not wait for what has moved in and waits for a key", "[bus][capacity]") {
+    const auto workers = GENERATE(0U, 1U, 2U);
+    const gossip_test::Bounded bounded("a shutdown while a key is held");
+    EventBus bus{Config{.workers = workers, .buffer_size = 2}};
+    auto s = bus.subscribe(number,
+                           [&](const int& value) -> gossip::Result {
+                               if (value == 1) {
+                                   bus.publish(number, 2, {.key = "k", .priority = Priority::high});
+                                   bus.publish(number, 3, {.priority = Priority::high});
+                                   bus.publish(number, 4, {.key = "k", .priority = Priority::high});
+                               }
+                               return value == 0 ? gossip::Result{gossip::errors::retryable} : gossip::Result{};
+                           },
+                           {.redelivery = {.attempts = 2, .first_delay = 1h, .jitter = 0}});
+    const auto waiting = [&](std::uint64_t events) {
+        return eventually([&] { return bus.poll() == 0 && bus.stats().waiting == events; });
+    };
+    bus.publish(number, 0, {.key = "k"});
+    REQUIRE(waiting(0));
+    bus.publish(number, 1);
+    REQUIRE(waiting(2));
+    CHECK(bus.try_publish(number, 5, {.priority = Priority::high}) == PublishStatus::full);
+
+    const auto report = bus.shutdown();
+
+    CHECK(report.spilled == 1);
+    CHECK(report.handled == 4);
+    CHECK(report.failed == 1);
+    CHECK(report.adds_up());
+}
+
 TEST_CASE("the number of accepted events never goes back, and never tells more than were published, while events are "
           "spilled and move in",
           "[bus][capacity]") {

@@ -35,7 +35,8 @@ struct Box {
 
     Refusal put(int value, const std::string& key = "", Priority priority = Priority::normal) {
         Event event = Event{number, value}.with_key(key).with_priority(priority);
-        const Refusal refusal = inbox.offer(event);
+        bool moved = false;
+        const Refusal refusal = inbox.offer(event, moved);
         CHECK((refusal == Refusal::none || event.data<int>() == value));
         return refusal;
     }
@@ -320,6 +321,31 @@ TEST_CASE("an event is spilled only while the buffer is full, whatever was spill
     }
     CHECK(box.inbox.spilled_ever() == 3);
     CHECK(box.inbox.waiting() == 3);
+}
+
+TEST_CASE("events that wait for their key leave nothing to do when they move in, whatever their priority", "[inbox]") {
+    const auto priority = GENERATE(Priority::low, Priority::normal, Priority::high);
+    const auto lane = static_cast<std::size_t>(priority);
+    Box box(2);
+    REQUIRE(box.put(0, "k", priority) == Refusal::none);
+    REQUIRE(box.take(Inbox::no_worker, false) == 0);
+    REQUIRE(box.put(1, "k", priority) == Refusal::none);
+    REQUIRE(box.put(2, "", priority) == Refusal::none);
+    REQUIRE(box.spill(3, "k", priority));
+    REQUIRE(box.take() == 2);
+    REQUIRE(box.take() == -1);
+
+    Event event = Event{number, 4}.with_priority(priority);
+    bool moved = false;
+    CHECK(box.inbox.offer(event, moved) == Refusal::full);
+    CHECK(moved);
+    CHECK(box.take() == -1);
+    CHECK_FALSE(box.inbox.has_work());
+    CHECK(box.inbox.really_full(lane));
+    box.let_go("k");
+    CHECK(box.take() == 1);
+    CHECK(box.take() == 3);
+    CHECK(box.inbox.waiting() == 0);
 }
 
 TEST_CASE("thousands of spilled events move in at once where there is room for all of them", "[inbox]") {
