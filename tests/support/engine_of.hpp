@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 
 namespace gossip_test {
 
@@ -18,6 +19,10 @@ public:
     EngineOf& operator=(const EngineOf&) = delete;
 
     [[nodiscard]] gossip::detail::Engine& engine() noexcept { return *bus_.provider().engine; }
+    template <class T, class F>
+    [[nodiscard]] gossip::Subscription subscribe(const gossip::Topic<T>& topic, F f) {
+        return bus_.subscribe(topic, std::move(f));
+    }
     void poll() { static_cast<void>(bus_.poll()); }
     [[nodiscard]] std::uint64_t received() const { return bus_.stats().received; }
     /// What the error hook was told.

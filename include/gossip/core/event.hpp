@@ -114,7 +114,7 @@ public:
 
     /// Made with the event and kept by its copies. For an id set as a text: the id that it spells, or a hash of it.
     [[nodiscard]] EventId id() const noexcept {
-        return has_id_text() ? fields_.extras->id : EventId{detail::process_id_base().high, fields_.id};
+        return has_own_id() ? fields_.extras->id : EventId{detail::process_id_base().high, fields_.id};
     }
 
     /// The text that was set by with_id(), or else id() in 32 hexadecimal digits.
@@ -227,8 +227,10 @@ public:
     Event& with_id(std::string text) & {
         detail::EventExtras& changed = extras();
         const std::uint64_t hash = detail::hash_bytes(text);
-        changed.id = EventId::parse(text).value_or(EventId{hash, detail::mix_hash(~hash)});
-        changed.id_text = std::move(text);
+        const std::optional<EventId> parsed = EventId::parse(text);
+        changed.id = parsed.value_or(EventId{hash, detail::mix_hash(~hash)});
+        changed.has_id = !text.empty();
+        changed.id_text = parsed ? std::string{} : std::move(text);
         return *this;
     }
     Event with_id(std::string text) && { return std::move(with_id(std::move(text))); }
@@ -289,6 +291,7 @@ private:
     }
 
     bool has(std::uint8_t flag) const noexcept { return (fields_.flags & flag) != 0; }
+    bool has_own_id() const noexcept { return fields_.extras != nullptr && fields_.extras->has_id; }
     bool has_id_text() const noexcept { return fields_.extras != nullptr && !fields_.extras->id_text.empty(); }
 
     static std::uint64_t hash_of_key(std::string_view key) noexcept {

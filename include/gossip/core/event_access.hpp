@@ -50,7 +50,14 @@ struct EventAccess {
     static void renew_id(Event& event) noexcept { event.fields_.id = detail::next_id(); }
     [[nodiscard]] static bool has_id_text(const Event& event) noexcept { return event.has_id_text(); }
 
-    /// The id that was set as a text; empty without one. Valid as long as the event.
+    static void set_id(Event& event, const EventId& id) {
+        detail::EventExtras& changed = event.extras();
+        changed.id = id;
+        changed.has_id = true;
+        changed.id_text.clear();
+    }
+
+    /// The id that was set as a text that is none of this library's; empty without one. Valid as long as the event.
     [[nodiscard]] static std::string_view id_text(const Event& event) noexcept {
         return event.has_id_text() ? std::string_view{event.fields_.extras->id_text} : std::string_view{};
     }

@@ -23,6 +23,7 @@ struct EventExtras {
           metadata(other.metadata),
           id_text(other.id_text),
           id(other.id),
+          has_id(other.has_id),
           receipt(other.receipt),
           attempt(other.attempt) {}
     EventExtras& operator=(const EventExtras&) = delete;
@@ -31,8 +32,9 @@ struct EventExtras {
     std::string key;
     std::uint64_t key_hash = 0;
     Metadata metadata;
-    std::string id_text;
+    std::string id_text; // empty where it says no more than `id`
     EventId id;
+    bool has_id = false;        // one of its own
     Receipt* receipt = nullptr; // these two count for the one event that has the flag for it
     int attempt = 1;            // which delivery this is
 };

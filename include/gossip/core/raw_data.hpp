@@ -16,12 +16,37 @@
 
 namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 
+/// What has been made of a text for one type.
+class Decoded {
+public:
+    Decoded(const PayloadOps* of, const void* where) noexcept : ops(of), data(where) {}
+    Decoded(const Decoded&) = delete;
+    Decoded& operator=(const Decoded&) = delete;
+    virtual ~Decoded() = default;
+
+    const PayloadOps* const ops;
+    const void* const data;
+    const Decoded* next = nullptr;
+};
+
+/// It and its data are one block.
+template <class T>
+class DecodedAs final : public Decoded {
+public:
+    /// `make()` returns the data.
+    template <class Make>
+    explicit DecodedAs(Make make) : Decoded(&payload_ops<T>, &data_), data_(make()) {}
+
+private:
+    const T data_;
+};
+
 /// How one codec writes data of one type to a text, and reads it. Static; listed once and for good.
 struct WireType {
     const void* codec; // an address that tells it from other codecs
     const PayloadOps* ops;
-    void (*encode)(const void* data, std::string& to);       // appends; may throw
-    std::shared_ptr<const void> (*decode)(std::string_view); // may throw
+    void (*encode)(const void* data, std::string& to);    // appends; may throw
+    std::unique_ptr<Decoded> (*decode)(std::string_view); // may throw
     enum class Listed : std::uint8_t { no, under_way, yes };
     std::atomic<Listed> listed{Listed::no};
     const WireType* next = nullptr; // constant once it is listed
@@ -130,31 +155,25 @@ public:
         Result decoded = guard([&] {
             const std::string lifted = upcast_ != nullptr ? (*upcast_)(version_, text_) : std::string{};
             const std::string_view text = upcast_ != nullptr ? lifted : text_;
-            auto made = std::make_unique<Decoded>(Decoded{type.ops, type.decode(text), nullptr});
+            std::unique_ptr<Decoded> made = type.decode(text);
             made->next = decoded_.load(std::memory_order_relaxed); // relaxed: the exchange below publishes
             const Decoded* const mine = made.get();
             while (!decoded_.compare_exchange_weak(made->next, mine,
                                                    std::memory_order_release,    // [decoded] the data before it
                                                    std::memory_order_relaxed)) { // relaxed: tried again
             }
-            data = made.release()->data.get();
+            data = made.release()->data;
         });
         return decoded;
     }
 
 private:
-    struct Decoded {
-        const PayloadOps* ops;
-        std::shared_ptr<const void> data;
-        const Decoded* next;
-    };
-
     [[nodiscard]] const void* find(const PayloadOps* ops) const noexcept {
         const Decoded* decoded = decoded_.load(std::memory_order_acquire); // [decoded] the data is seen
         while (decoded != nullptr && !same_data_type(decoded->ops, ops)) {
             decoded = decoded->next;
         }
-        return decoded == nullptr ? nullptr : decoded->data.get();
+        return decoded == nullptr ? nullptr : decoded->data;
     }
 
     const std::string text_;

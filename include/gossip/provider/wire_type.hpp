@@ -21,8 +21,8 @@ template <class DefaultCodec, class T>
     static constinit WireType type{
         &codec_tag<DefaultCodec>, &payload_ops<T>,
         [](const void* data, std::string& to) { encode_data<DefaultCodec>(*static_cast<const T*>(data), to); },
-        [](std::string_view text) -> std::shared_ptr<const void> {
-            return std::make_shared<T>(decode_data<DefaultCodec, T>(text));
+        [](std::string_view text) -> std::unique_ptr<Decoded> {
+            return std::make_unique<DecodedAs<T>>([text] { return decode_data<DefaultCodec, T>(text); });
         }};
     return type;
 }

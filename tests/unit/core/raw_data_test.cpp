@@ -39,14 +39,16 @@ inline std::atomic<int> readings{0};
 inline const char codec = 0;
 inline const char other_codec = 0;
 
-std::shared_ptr<const void> read_number(std::string_view text) {
+std::unique_ptr<gossip::detail::Decoded> read_number(std::string_view text) {
     ++readings;
-    auto made = std::make_shared<Number>();
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), made->value);
-    if (error != std::errc{} || end != text.data() + text.size()) {
-        throw std::invalid_argument("not a number");
-    }
-    return made;
+    return std::make_unique<gossip::detail::DecodedAs<Number>>([text] {
+        Number made;
+        const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), made.value);
+        if (error != std::errc{} || end != text.data() + text.size()) {
+            throw std::invalid_argument("not a number");
+        }
+        return made;
+    });
 }
 
 inline WireType wire_number{

@@ -1,11 +1,36 @@
 #include <gossip/provider/redis/inbound.hpp>
 
+#include <gossip/provider/redis/fast_codec.hpp>
+#include <gossip/provider/wire_type.hpp>
+
 #include "support/allocation_counter.hpp"
 #include "support/catch.hpp"
 #include "support/engine_of.hpp"
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
+
+namespace inbound_test {
+
+inline namespace parts {
+
+struct Line {
+    std::string item;
+    std::string to;
+    double price = 0;
+    int amount = 0;
+};
+
+} // namespace parts
+
+} // namespace inbound_test
+
+template <>
+inline constexpr auto gossip::members<inbound_test::Line> = gossip::member_list("item", &inbound_test::Line::item, "to",
+                                                                                &inbound_test::Line::to, "price",
+                                                                                &inbound_test::Line::price, "amount",
+                                                                                &inbound_test::Line::amount);
 
 namespace inbound_test {
 
@@ -77,6 +102,40 @@ TEST_CASE("a message for which there is no memory for long is given up, counted 
     rig.bus.poll();
     CHECK(rig.bus.errors() == 1);
     CHECK(rig.take(message) == Inbound::Taken::yes);
+}
+
+TEST_CASE("an event costs four allocations from its message to its processor: text, holder, id and data", "[inbound]") {
+    if (!support::allocations_are_counted()) {
+        return;
+    }
+    using gossip::detail::codec_tag;
+    gossip::detail::list_wire_type(gossip::detail::wire_type_of<gossip::FastCodec, Line>());
+    EngineOf bus;
+    gossip::detail::LateReports reports;
+    Inbound inbound{gossip::RedisOptions{}, &codec_tag<gossip::FastCodec>, reports};
+    constexpr gossip::Topic<Line> lines{"order.line"};
+    int sum = 0;
+    auto s = bus.subscribe(lines, [&](const Line& line) { sum += line.amount; });
+    const std::string text = R"({"Type":"order.line","Timestamp":"2024-01-01T00:00:00Z","Data":{"item":"i","to":"t",)"
+                             R"("price":1.5,"amount":1},"Metadata":{},"Id":"5ff1d33a492d8bc857bd5cc21ea8a9be"})";
+    const auto receive = [&](int count) {
+        std::int64_t before = 0;
+        int taken = 0;
+        for (int n = 0; n < count; ++n) {
+            taken += inbound.take(bus.engine(), "order.line", text, nullptr, 1, before) == Inbound::Taken::yes ? 1 : 0;
+            bus.poll();
+        }
+        return taken;
+    };
+    CHECK(receive(100) == 100);
+
+    const support::AllocationCounter counter;
+    const int taken = receive(1'000);
+    const std::size_t allocations = counter.count();
+
+    CHECK(taken == 1'000);
+    CHECK(sum == 1'100);
+    CHECK(allocations <= 4'100);
 }
 
 TEST_CASE("what is no event is malformed at once, however much memory there is", "[inbound]") {

@@ -334,7 +334,9 @@ inline void apply_envelope(Event& event, Envelope& envelope) {
         EventAccess::set_time_ns(event, envelope.time_ns);
     }
     event.with_priority(envelope.priority);
-    if (!envelope.id.empty()) {
+    if (const auto id = EventId::parse(envelope.id)) {
+        EventAccess::set_id(event, *id); // no text of it is kept
+    } else if (!envelope.id.empty()) {
         event.with_id(std::string{envelope.id});
     }
     if (!envelope.key.empty()) {
