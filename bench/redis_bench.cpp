@@ -1,6 +1,7 @@
 // How many events a second go from one bus to another through a Redis server of our own, on a Unix socket? Beside
 // hiredis alone doing the same: one connection that publishes in pipelines of 1,000, two at a time, one that reads; for
-// streams with XREADGROUP COUNT 256 and XACK.
+// streams with XREADGROUP COUNT 256 and XACK. And beside Redis' own redis-benchmark, where it is installed: one client
+// that sends as many bytes 64 commands at a time, and that nobody listens to.
 //
 // An iteration publishes a fixed number of events, and ends when all have been handled (and, on streams, acknowledged).
 // What did not arrive fails the run, and so do counters that do not add up. `allocations` are those of all threads for
@@ -17,9 +18,12 @@
 
 #include <benchmark/benchmark.h>
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <cstdio>
+#include <cstdlib>
 #include <memory>
 #include <string>
 #include <thread>
@@ -127,11 +131,15 @@ Reply next(redisContext& context) {
     return {static_cast<redisReply*>(reply), &freeReplyObject};
 }
 
+std::string message_around(const std::string& data) {
+    return std::string(R"({"Type":"bench.order","Timestamp":"2024-01-02T03:04:05.123456789Z",)") + R"("Data":)" + data +
+           R"(,"Metadata":{},"Id":"0123456789abcdef0123456789abcdef"})";
+}
+
 void publish_in_pipelines(const char* command) {
     const Context context = connect();
     constexpr std::int64_t pipeline = 1'000;
-    const std::string message = std::string(R"({"Type":"bench.order","Timestamp":"2024-01-02T03:04:05.123456789Z",)") +
-                                R"("Data":)" + json + R"(,"Metadata":{},"Id":"0123456789abcdef0123456789abcdef"})";
+    const std::string message = message_around(json);
     const auto take_answers = [&] {
         for (std::int64_t i = 0; i < pipeline; ++i) {
             next(*context);
@@ -202,6 +210,52 @@ void hiredis_streams(benchmark::State& state) {
     allocations.show(state, state.iterations() * count);
     state.SetItemsProcessed(state.iterations() * count);
 }
+
+/// Commands a second; 0 if it does not say.
+double rate_of_redis_benchmark(const std::string& command) {
+    const std::string line = "redis-benchmark -s " + server().socket() + " -c 1 -P 64 -n " + std::to_string(count) +
+                             " --csv " + command + " 2>/dev/null";
+    const std::unique_ptr<FILE, int (*)(FILE*)> program{::popen(line.c_str(), "r"), &::pclose};
+    std::string said;
+    std::array<char, 1024> piece;
+    while (program != nullptr && std::fgets(piece.data(), piece.size(), program.get()) != nullptr) {
+        said += piece.data();
+    }
+    const std::size_t start = said.rfind(R"("PUBLISH )");
+    const std::size_t name = start == std::string::npos ? said.rfind(R"("XADD )") : start;
+    const std::size_t rate = name == std::string::npos ? name : said.find(R"(",")", name);
+    return rate == std::string::npos ? 0 : std::atof(said.c_str() + rate + 3);
+}
+
+void redis_benchmark(benchmark::State& state, const char* command) {
+    server().command({"FLUSHALL"});
+    const std::string message(message_around(json).size(), 'x');
+    for (auto _ : state) {
+        const double rate = rate_of_redis_benchmark(command + message);
+        if (rate <= 0) {
+            state.SkipWithError("redis-benchmark says nothing that is a rate");
+            return;
+        }
+        state.SetIterationTime(static_cast<double>(count) / rate);
+    }
+    state.SetItemsProcessed(state.iterations() * count);
+    state.SetLabel("one client, 64 commands at a time, no listener");
+}
+
+/// Without it there is nothing to stand beside, and no row.
+[[maybe_unused]] const bool has_redis_benchmark = [] {
+    if (std::system("command -v redis-benchmark >/dev/null 2>&1") != 0) {
+        std::fputs("left out: redis-benchmark is not installed\n", stderr);
+        return false;
+    }
+    benchmark::RegisterBenchmark("pub_sub/redis_benchmark", redis_benchmark, "PUBLISH bench.order ")
+        ->UseManualTime()
+        ->Unit(benchmark::kMillisecond);
+    benchmark::RegisterBenchmark("streams/redis_benchmark", redis_benchmark, "XADD bench.order '*' event ")
+        ->UseManualTime()
+        ->Unit(benchmark::kMillisecond);
+    return true;
+}();
 
 using gossip::RedisMode;
 

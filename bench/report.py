@@ -20,8 +20,8 @@ from plots import bars, escape, lines, number  # noqa: E402
 SUBJECTS = (("bus_p50", "µs"), ("p50", "µs"), ("ns", "ns"), ("cpu_us", "µs"), ("bus", "bytes"))
 # A word in a benchmark's name that makes it the baseline of those whose other words are the same.
 BASELINES = ("ring", "ring_of_120_bytes", "locked_bus", "textbook_ring", "locked_deque", "locked_multimap", "hand", "by_hand",
-             "by_hand_locked", "threads", "hiredis_alone", "succeeds", "raw", "by_nlohmann", "vector_and_mutex", "nothing",
-             "poll_of_nothing", "moodycamel", "onetbb", "boost_lockfree", "boost_signals2",
+             "by_hand_locked", "threads", "hiredis_alone", "redis_benchmark", "succeeds", "raw", "by_nlohmann",
+             "vector_and_mutex", "nothing", "poll_of_nothing", "moodycamel", "onetbb", "boost_lockfree", "boost_signals2",
              "standard_headers")
 WRAPPERS = ("retry", "recovery", "timeout", "chain")  # of original_bench: beside its bare processor
 KNOWN = {"name", "run_name", "run_type", "family_index", "per_family_instance_index", "repetitions",
