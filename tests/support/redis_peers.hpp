@@ -1,8 +1,10 @@
 #pragma once
 
-// Peers that are not Redis, or not all of it: one that says nothing, and one that stands between and cuts.
+// Peers that are not Redis, or not all of it: one that says nothing, and one that stands between and cuts or
+// mangles.
 
 #include "support/redis_server.hpp"
+#include "support/seed.hpp"
 
 #include <array>
 #include <atomic>
@@ -85,7 +87,8 @@ private:
 };
 
 /// Stands between clients and a server. Each connection is cut after so many bytes of the server's answers as `cut`
-/// says, wherever that is in them; 0: never.
+/// says, wherever that is in them; 0: never. Of their bytes one in so many as `mangle` says has its highest bit flipped,
+/// which neither the protocol nor a text in ASCII survives unnoticed; 0: none.
 class CuttingProxy {
 public:
     explicit CuttingProxy(const RedisServer& server) : path_(server.socket()), thread_([this] { run(); }) {}
@@ -104,6 +107,8 @@ public:
     /// Keeps back the answers on connections that read streams, until told otherwise.
     void keep_reads(bool keeps) { keeps_reads_ = keeps; }
     [[nodiscard]] int cuts() const { return cuts_; }
+    void mangle(std::uint64_t one_in) { one_in_ = one_in; }
+    [[nodiscard]] int mangled() const { return mangled_; }
 
 private:
     struct Pair {
@@ -176,6 +181,13 @@ private:
             size = cut > pair.answered ? cut - pair.answered : 0;
             ++cuts_;
         }
+        const std::uint64_t one_in = one_in_;
+        for (std::size_t i = 0; answered != nullptr && one_in != 0 && i < size; ++i) {
+            if (random_.one_in(one_in)) {
+                bytes[i] = static_cast<char>(static_cast<unsigned char>(bytes[i]) ^ 0x80U);
+                ++mangled_;
+            }
+        }
         for (std::size_t sent = 0; sent < size;) {
             const ssize_t more = ::send(to, bytes.data() + sent, size - sent, MSG_NOSIGNAL);
             if (more <= 0) {
@@ -194,6 +206,9 @@ private:
     int socket_ = listen_on_loopback(port_);
     std::atomic<std::size_t> cut_{0};
     std::atomic<int> cuts_{0};
+    std::atomic<std::uint64_t> one_in_{0};
+    std::atomic<int> mangled_{0};
+    Random random_{0}; // of its thread
     std::atomic<bool> forgets_{false};
     std::atomic<bool> keeps_reads_{false};
     std::atomic<bool> stop_{false};

@@ -325,6 +325,59 @@ void shuts_down_in_time(RedisBus& bus) {
 
 } // namespace parts
 
+TEST_CASE("flipped bytes in what the server says end connections, and nothing arrives that was not published",
+          "[faults]") {
+    GOSSIP_NEEDS_REDIS()
+    CAPTURE(gossip_test::seed());
+    const RedisMode mode = GENERATE(RedisMode::pub_sub, RedisMode::streams);
+    CAPTURE(mode == RedisMode::streams);
+    const RedisServer server;
+    CuttingProxy proxy(server);
+    RedisOptions options = quick(proxy.url(), mode);
+    RedisBus bus{options};
+    const auto order = [](int n) { return gossip_test::Order{"order-" + std::to_string(n), n}; };
+    Seen seen;
+    std::atomic<int> strange{0};
+    auto s = bus.subscribe(gossip_test::ordered, [&](const gossip_test::Order& got) {
+        strange += got == order(got.amount) ? 0 : 1;
+        seen(got.amount);
+    });
+    const auto connects = [&] {
+        const gossip::RedisStats stats = bus.provider().stats();
+        return stats.publisher.connects + stats.pub_sub.connects + stats.stream.connects;
+    };
+    const auto before = connects();
+    int next = 0;
+    auto cut_at = std::chrono::steady_clock::now();
+    const auto publish_and_cut = [&](std::chrono::milliseconds patience) {
+        if (bus.stats().unconfirmed < 100 &&
+            bus.publish(gossip_test::ordered, order(next)) == PublishStatus::accepted) {
+            ++next;
+        }
+        if (std::chrono::steady_clock::now() > cut_at + patience) { // who may wait for the rest of an answer
+            for (const char* const part : {"publisher", "pub_sub", "reader", "settler"}) {
+                server.cut(part);
+            }
+            cut_at = std::chrono::steady_clock::now();
+        }
+    };
+    proxy.mangle(300);
+    CHECK(eventually([&] {
+        publish_and_cut(300ms);
+        return proxy.mangled() > 100;
+    }));
+    proxy.mangle(0);
+    CHECK(connects() > before);
+    cut_at = {};
+    const int rest = next;
+    CHECK(eventually([&] { // it goes on
+        publish_and_cut(5s);
+        return next > rest && seen.contains(next - 1);
+    }));
+    CHECK(strange == 0);
+    shuts_down_in_time(bus);
+}
+
 TEST_CASE("a shutdown keeps its deadline, whatever is wrong", "[faults]") {
     GOSSIP_NEEDS_REDIS()
     const RedisMode mode = GENERATE(RedisMode::pub_sub, RedisMode::streams);
