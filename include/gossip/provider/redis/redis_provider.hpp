@@ -67,7 +67,7 @@ inline constexpr bool writes_json<TrustedRawCodec> = true;
 ///          share a stream entry by entry, and two of them may run events of one key at once and in any order. Across
 ///          processes it needs one consumer a group, or a topic for each part of the keys with one consumer each.
 /// Cost:    publish encodes on the caller's thread and leaves the rest to an I/O thread. Data that arrives is read
-///          by the worker that needs it.
+///          by the worker that needs it. While the buffer is full the reader looks for room every 1 to 10 ms.
 /// Stalls:  publish waits for room in the outbox under `Overflow::block` while the server is there; without the server
 ///          it says `unavailable` when the outbox is full. subscribe waits for the server up to command_timeout.
 ///          shutdown without a deadline waits for the server up to command_timeout.
