@@ -87,8 +87,8 @@ private:
 };
 
 /// Stands between clients and a server. Each connection is cut after so many bytes of the server's answers as `cut`
-/// says, wherever that is in them; 0: never. Of their bytes one in so many as `mangle` says has its highest bit flipped,
-/// which neither the protocol nor a text in ASCII survives unnoticed; 0: none.
+/// says, wherever that is in them; 0: never. Of their bytes one in so many as `mangle` says has its highest bit
+/// flipped, which neither the protocol nor a text in ASCII survives unnoticed; 0: none.
 class CuttingProxy {
 public:
     explicit CuttingProxy(const RedisServer& server) : path_(server.socket()), thread_([this] { run(); }) {}
