@@ -182,7 +182,7 @@ private:
             ++cuts_;
         }
         const std::uint64_t one_in = one_in_;
-        for (std::size_t i = 0; answered != nullptr && one_in != 0 && i < size; ++i) {
+        for (std::size_t i = 0; answers && one_in != 0 && i < size; ++i) {
             if (random_.one_in(one_in)) {
                 bytes[i] = static_cast<char>(static_cast<unsigned char>(bytes[i]) ^ 0x80U);
                 ++mangled_;

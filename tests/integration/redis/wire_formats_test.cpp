@@ -5,6 +5,7 @@
 
 #include "support/catch.hpp"
 #include "support/eventually.hpp"
+#include "support/redis_bus.hpp"
 #include "support/redis_server.hpp"
 
 #include <atomic>
