@@ -82,6 +82,8 @@ constexpr std::string_view as_a_task =
 constexpr std::string_view all_seq_cst = "all ends of the edge are seq_cst or stand under one lock";
 constexpr std::string_view shown_first =
     "the handshake of presence.hpp, which is explored: shown, the fence, then this look at what forbids it";
+constexpr std::string_view named_thread =
+    "names a thread, compared and never read by means of it; who takes an old name looks again under the graph's lock";
 
 /// What no program runs, and why not. One that is not needed is a mistake, too.
 constexpr NotExplored not_explored[] = {
@@ -101,7 +103,12 @@ constexpr NotExplored not_explored[] = {
     {"dispatch/engine.hpp", "complete", message},
     {"dispatch/engine.hpp", "giving_up", all_seq_cst},
     {"dispatch/engine.hpp", "late", all_seq_cst},
+    {"dispatch/engine.hpp", "to_come", all_seq_cst},
+    {"dispatch/helping.hpp", "helper", named_thread},
+    {"dispatch/helping.hpp", "lent", message},
+    {"dispatch/helping.hpp", "running", shown_first},
     {"dispatch/limiting.hpp", "running", shown_first},
+    {"dispatch/run.hpp", "running", shown_first},
     {"dispatch/settling.hpp", "late", all_seq_cst},
     {"dispatch/settling.hpp", "letters", all_seq_cst},
     {"dispatch/settling.hpp", "relaxed", a_count},
@@ -116,6 +123,7 @@ constexpr NotExplored not_explored[] = {
     {"dispatch/subscription_registry.hpp", "named", "a table that only grows: each cell is a message, stored once"},
     {"dispatch/subscription_registry.hpp", "relaxed", a_count},
     {"dispatch/subscription_registry.hpp", "running", shown_first},
+    {"dispatch/wait_graph.hpp", "helper", named_thread},
     {"dispatch/wait_graph.hpp", "running", message},
     {"middleware/deduplicate.hpp", "relaxed", a_count},
     {"middleware/logging.hpp", "relaxed", a_count},
