@@ -321,6 +321,7 @@ TEST_CASE("what stands in an answer that is late is not claimed from oneself, an
     gossip::RedisOptions options = group(server);
     options.url = proxy.url();
     options.stream.block = 60s;
+    options.stream.min_idle = 200ms; // so that it looks soon
     Ear ear;
     StreamReader reader{options, ear};
     ear.ack_for(reader);
