@@ -10,6 +10,11 @@
 
 namespace gossip_test {
 
+struct ShowsItsEngine : gossip::MemoryProvider {
+    void start(gossip::detail::Engine& to) noexcept { engine = &to; }
+    gossip::detail::Engine* engine = nullptr;
+};
+
 /// Threads: those of the test alone, for it has no workers.
 class EngineOf {
 public:
@@ -29,14 +34,9 @@ public:
     [[nodiscard]] int errors() const noexcept { return errors_; }
 
 private:
-    struct Provider : gossip::MemoryProvider {
-        void start(gossip::detail::Engine& to) noexcept { engine = &to; }
-        gossip::detail::Engine* engine = nullptr;
-    };
-
     std::size_t buffer_size_ = 1024;
     int errors_ = 0;
-    gossip::EventBus<Provider> bus_{gossip::Config{
+    gossip::EventBus<ShowsItsEngine> bus_{gossip::Config{
         .workers = 0, .buffer_size = buffer_size_, .on_error = [this](const gossip::ErrorReport&) { ++errors_; }}};
 };
 
