@@ -36,10 +36,11 @@ RedisOptions streams(const RedisServer& server) {
     options.stream.claim_interval = 10ms;
     return options;
 }
-/// The server's count of deliveries of the one entry that is pending; 0 if there is none.
+/// The server's count of deliveries of the one entry that is pending; 0 if there is none, or no group yet.
 long deliveries(const RedisServer& server) {
     const std::string answer = server.command({"XPENDING", "shop.counted", "shop", "-", "+", "1"});
-    return answer == "[]" ? 0 : std::atol(answer.c_str() + answer.rfind(',') + 1);
+    const std::size_t comma = answer.rfind(',');
+    return comma == std::string::npos ? 0 : std::atol(answer.c_str() + comma + 1);
 }
 long buried(const RedisServer& server) { return server.number({"XLEN", "gossip.dead_letters"}); }
 
