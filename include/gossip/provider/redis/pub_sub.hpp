@@ -5,6 +5,7 @@
 #include <gossip/provider/redis/backoff.hpp>
 #include <gossip/provider/redis/connection.hpp>
 #include <gossip/provider/redis/connection_news.hpp>
+#include <gossip/provider/redis/courtesy.hpp>
 #include <gossip/provider/redis/io_thread.hpp>
 #include <gossip/provider/redis/options.hpp>
 #include <gossip/provider/redis/topics.hpp>
@@ -226,10 +227,12 @@ private:
 
     /// Hands on what has been received, as far as there is room for it.
     Result take() {
+        const std::uint64_t before = messages_.load(std::memory_order_relaxed); // relaxed: this thread's own
         while (!interrupt_.stopped()) {
             if (!stalled_.load(std::memory_order_relaxed)) { // relaxed: this thread's own
                 switch (connection_.next()) {
                 case detail::ReplyReader::State::more_needed:
+                    courtesy_.handed_on(messages_.load(std::memory_order_relaxed) - before); // relaxed: as above
                     return {};
                 case detail::ReplyReader::State::broken:
                     return connection_.garbled();
@@ -371,6 +374,7 @@ private:
     detail::Connection connection_;
     detail::ConnectionNews news_;
     detail::Backoff backoff_;
+    detail::Courtesy courtesy_;
     detail::Reply unheard_; // while stalled: what there was no room for
     std::chrono::milliseconds pause_{1};
     Deadline last_heard_{};

@@ -3,6 +3,7 @@
 #include <gossip/core/errors.hpp>
 #include <gossip/core/guard.hpp>
 #include <gossip/provider/redis/connection.hpp>
+#include <gossip/provider/redis/courtesy.hpp>
 #include <gossip/provider/redis/options.hpp>
 #include <gossip/provider/redis/server_error.hpp>
 #include <gossip/provider/redis/stream_entry.hpp>
@@ -101,7 +102,9 @@ private:
         if (Result tended = tend(now); !tended) {
             return tended;
         }
+        const std::uint64_t before = entries_;
         deliver(now);
+        courtesy_.handed_on(entries_ - before);
         if (Result asked = read(now); !asked) {
             return asked;
         }
@@ -401,6 +404,7 @@ private:
     std::chrono::milliseconds unblock_pause_{1};
     std::uint64_t entries_ = 0;
     std::uint64_t taken_claims_ = 0;
+    Courtesy courtesy_;
     bool may_read_ = true;
     bool has_looks_ = false; // for what others left: they are under way
     bool unblocks_ = false;  // the read that is out has to end
