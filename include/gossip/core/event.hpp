@@ -8,6 +8,7 @@
 #include <gossip/core/metadata.hpp>
 #include <gossip/core/payload.hpp>
 #include <gossip/core/priority.hpp>
+#include <gossip/core/raw_block.hpp>
 #include <gossip/core/raw_data.hpp>
 #include <gossip/core/topic.hpp>
 
@@ -35,7 +36,8 @@ concept event_data = std::is_object_v<T> && !std::is_const_v<T> && !std::is_vola
 /// Threads: a value. Copies share large data and may be used, changed and destroyed on any threads.
 /// Cost:    120 bytes. Data of up to 64 bytes that is copyable, aligned to 8 at most and moves without throwing
 ///          stands in place and allocates nothing; all else is allocated once and shared by the copies. Key, metadata
-///          and an id of one's own are one more block, shared until one of the copies is changed.
+///          and an id of one's own are one more block, shared until one of the copies is changed; what came over a
+///          wire has room for them beside its text.
 /// Owns:    data, metadata, key, and a name made at run time. What is returned by reference or view is valid until
 ///          the event is changed, moved or destroyed.
 /// Errors:  copying throws what copying data in place throws; moving never throws. A moved-from event may be assigned
@@ -273,6 +275,13 @@ private:
         }
     }
 
+    Event(detail::RawText raw, const EventType& type, std::int64_t time_ns, Priority priority) {
+        detail::RawBlock* const block = detail::RawBlock::make(std::move(raw));
+        set_box({block, &block->data});
+        set_header(type, time_ns, priority, &detail::payload_ops<detail::RawData>, boxed | has_extras);
+        fields_.extras = &block->extras;
+    }
+
     void set_header(const EventType& type, std::int64_t time_ns, Priority priority, const detail::PayloadOps* ops,
                     std::uint8_t flags) noexcept {
         fields_.ops = ops;
@@ -333,7 +342,7 @@ private:
     }
 
     void drop_extras() noexcept {
-        if (fields_.extras->owners.drop()) {
+        if (fields_.extras->owners.drop() && !fields_.extras->stands_with_data) {
             delete fields_.extras;
         }
     }
@@ -372,6 +381,9 @@ private:
         if (has(active)) {
             fields_.ops->destroy(fields_.data);
         }
+        if (has(has_extras)) { // before the data, whose block they may be a part of
+            drop_extras();
+        }
         if (has(boxed)) {
             if (detail::Box* const box = get_box().box; box->owners.drop()) {
                 fields_.ops->free_box(box);
@@ -379,9 +391,6 @@ private:
         }
         if (has(owned_name)) {
             detail::OwnedName::release(fields_.name);
-        }
-        if (has(has_extras)) {
-            drop_extras();
         }
     }
 

@@ -20,7 +20,11 @@ struct EventAccess {
     /// An event with data, made where it is returned to. `priority` is not checked.
     template <class T, class D>
     [[nodiscard]] static Event make(const EventType& type, std::int64_t time_ns, Priority priority, D&& data) {
-        return Event(std::in_place_type<T>, type, time_ns, priority, std::forward<D>(data));
+        if constexpr (std::is_same_v<T, detail::RawData>) {
+            return Event(detail::RawText(std::forward<D>(data)), type, time_ns, priority);
+        } else {
+            return Event(std::in_place_type<T>, type, time_ns, priority, std::forward<D>(data));
+        }
     }
 
     [[nodiscard]] static Event make(const EventType& type, std::int64_t time_ns, Priority priority) noexcept {

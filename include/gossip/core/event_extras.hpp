@@ -14,7 +14,8 @@
 
 namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 
-/// What few events have: key, metadata, an id of the user's own. Shared by copies, copied before a change.
+/// What few events have: key, metadata, an id of the user's own. Shared by copies, copied before a change. A block of
+/// its own, or a part of that of raw data, which frees it.
 struct EventExtras {
     EventExtras() = default;
     EventExtras(const EventExtras& other)
@@ -34,7 +35,8 @@ struct EventExtras {
     Metadata metadata;
     std::string id_text; // empty where it says no more than `id`
     EventId id;
-    bool has_id = false;        // one of its own
+    bool has_id = false; // one of its own
+    bool stands_with_data = false;
     Receipt* receipt = nullptr; // these two count for the one event that has the flag for it
     int attempt = 1;            // which delivery this is
 };

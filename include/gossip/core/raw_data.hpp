@@ -110,21 +110,22 @@ using Upcast = std::function<std::string(std::uint32_t version, std::string_view
 
 /// What RawData is made of.
 struct RawText {
-    std::string text;
+    std::string_view text;                  // copied
     const void* codec;                      // as in WireType: who can read it
     std::uint32_t version = 1;              // of what the text looks like
     std::shared_ptr<const Upcast> upcast{}; // called before the codec; null: the text is as the codec wants it
 };
 
 /// The payload of an event that came over a wire: its text, and what has been made of it so far. Shared by copies of
-/// the event. Decoding happens on the thread that asks first for that type, which is a worker, never a reader.
+/// the event. Decoding happens on the thread that asks first for that type, which is a worker, never a reader. It is a
+/// part of a RawBlock, which keeps the text.
 ///
 /// Threads: every member from any thread. Two that ask for a type at once may both decode; both results stay valid.
-/// Owns:    text and decoded data; both live as long as an event that shares them.
+/// Owns:    decoded data; it and the text live as long as an event that shares them.
 class RawData {
 public:
-    explicit RawData(RawText raw) noexcept
-        : text_(std::move(raw.text)), codec_(raw.codec), version_(raw.version), upcast_(std::move(raw.upcast)) {}
+    explicit RawData(RawText raw) noexcept // whose text lasts
+        : text_(raw.text), codec_(raw.codec), version_(raw.version), upcast_(std::move(raw.upcast)) {}
     RawData(const RawData&) = delete;
     RawData& operator=(const RawData&) = delete;
     ~RawData() {
@@ -176,7 +177,7 @@ private:
         return decoded == nullptr ? nullptr : decoded->data;
     }
 
-    const std::string text_;
+    const std::string_view text_;
     const void* const codec_;
     const std::uint32_t version_;
     const std::shared_ptr<const Upcast> upcast_;

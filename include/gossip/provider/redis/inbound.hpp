@@ -151,7 +151,7 @@ private:
         succeeds([&] {
             EventType type = EventType::literal("gossip.redis.malformed");
             succeeds([&] { type = EventType(name); }); // a channel may have any name
-            const std::string text{message.substr(0, longest_report)};
+            const std::string_view text = message.substr(0, longest_report);
             reports_.tell(engine, error,
                           EventAccess::make<RawData>(type, engine.stamp(), Priority::normal, RawText{text, nullptr}));
         });
@@ -171,7 +171,7 @@ private:
         const std::int64_t now = envelope_.has_time ? envelope_.time_ns : wall_now_ns();
         if (envelope_.has_data()) {
             pending_.emplace(EventAccess::make<RawData>(*type, now, envelope_.priority,
-                                                        RawText{std::string{envelope_.data}, codec_, envelope_.version,
+                                                        RawText{envelope_.data, codec_, envelope_.version,
                                                                 wire_.schemas().upcast_from(name, envelope_.version)}));
         } else {
             pending_.emplace(EventAccess::make(*type, now, envelope_.priority));
