@@ -1,5 +1,6 @@
 #include "support/allocation_counter.hpp"
 
+#include <atomic>
 #include <cstdlib>
 #include <new>
 
@@ -16,11 +17,13 @@
 namespace {
 
 thread_local constinit std::size_t allocations = 0;
+constinit std::atomic<std::size_t> everyones = 0;
 thread_local constinit int until_failure = -1;
 thread_local constinit int failures_left = 0;
 
 void* allocate(std::size_t size, std::size_t align) {
     ++allocations;
+    everyones.fetch_add(1, std::memory_order_relaxed); // relaxed: a count
     if (until_failure > 0) {
         --until_failure;
     } else if (until_failure == 0 && failures_left > 0) {
@@ -47,6 +50,10 @@ void* allocate_or_null(std::size_t size, std::size_t align) noexcept {
 } // namespace
 
 std::size_t support::allocations_of_this_thread() noexcept { return allocations; }
+
+std::size_t support::allocations_of_all_threads() noexcept {
+    return everyones.load(std::memory_order_relaxed); // relaxed: a count
+}
 
 void support::fail_allocation_after(int successes, int failures) noexcept {
     until_failure = successes;

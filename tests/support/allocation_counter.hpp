@@ -7,6 +7,9 @@ namespace support {
 /// How often this thread has called operator new since the program's start; link support/allocation_counter.cpp.
 [[nodiscard]] std::size_t allocations_of_this_thread() noexcept;
 
+/// The same of all threads, living or ended.
+[[nodiscard]] std::size_t allocations_of_all_threads() noexcept;
+
 /// False where a sanitizer does not let operator new be replaced: every count is zero then.
 [[nodiscard]] bool allocations_are_counted() noexcept;
 

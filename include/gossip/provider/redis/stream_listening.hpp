@@ -4,8 +4,8 @@
 #include <gossip/core/errors.hpp>
 #include <gossip/core/event_type.hpp>
 #include <gossip/core/guard.hpp>
-#include <gossip/core/receipt.hpp>
 #include <gossip/dispatch/engine.hpp>
+#include <gossip/provider/redis/entry_receipt.hpp>
 #include <gossip/provider/redis/inbound.hpp>
 #include <gossip/provider/redis/late_reports.hpp>
 #include <gossip/provider/redis/listening.hpp>
@@ -34,7 +34,7 @@ namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 class StreamListening final : public RedisListening, public redis::StreamListener {
 public:
     StreamListening(const RedisOptions& options, const void* codec, LateReports& reports)
-        : options_(options), inbound_(options, codec, reports) {}
+        : options_(options), inbound_(options, codec, reports), receipts_(options.stream.max_held) {}
 
     Result listen(Engine& engine, const std::vector<EventType>& names, const std::vector<Pattern>& patterns) override {
         engine_.store(&engine, std::memory_order_release); // [started] the engine is whole
@@ -140,37 +140,6 @@ private:
     // Edges: each name stands at both of its ends in the code
     //   [started]  the store(release) of whoever listens happens before the reader's load(acquire): the engine is whole
 
-    /// Acknowledges what was handled, buries what has failed, leaves the rest to whoever claims it.
-    class EntryReceipt final : public Receipt {
-    public:
-        EntryReceipt(redis::StreamReader& reader, const redis::EntryId& id) noexcept : reader_(reader), id_(id) {}
-        void settled(Ending ending, const Error* error) noexcept override {
-            const std::unique_ptr<EntryReceipt> self(this);
-            const bool is_settled = succeeds([&] {
-                if (ending == Ending::handled) {
-                    reader_.ack(id_);
-                } else if (ending == Ending::failed) {
-                    reader_.bury(id_, error == nullptr ? std::string{} : std::string{error->what()});
-                } else {
-                    reader_.leave(id_);
-                }
-            });
-            if (!is_settled) { // the words for the burial found no memory: it is delivered again later
-                succeeds([&] { reader_.leave(id_); });
-            }
-        }
-
-        void attempted(int attempt) noexcept override {
-            succeeds([&] { reader_.tried(id_, attempt - before); }); // without memory the server counts one less
-        }
-
-        std::int64_t before = 0; // attempts that the event had before it came into the stream
-
-    private:
-        redis::StreamReader& reader_;
-        const redis::EntryId id_;
-    };
-
     redis::StreamReader* open() {
         const std::lock_guard lock(mutex_);
         if (closed_) {
@@ -194,12 +163,12 @@ private:
                 stalled_ = inbound_.retry(engine) == Inbound::Taken::no;
                 return !stalled_;
             } // else the connection was lost meanwhile: the other one comes again, here or elsewhere
-            delete static_cast<EntryReceipt*>(inbound_.forget_pending());
+            static_cast<void>(EntryReceipts::Owner{static_cast<EntryReceipt*>(inbound_.forget_pending())});
         }
         redis::StreamReader& reader = *opened();
         const std::string_view name = entry.stream().substr(std::min(options_.prefix.size(), entry.stream().size()));
         const std::string_view message = entry.field(stream_field);
-        auto receipt = std::make_unique<EntryReceipt>(reader, entry.id());
+        auto receipt = receipts_.make(reader, entry.id());
         switch (inbound_.take(engine, name, message, receipt.get(), entry.deliveries(), receipt->before)) {
         case Inbound::Taken::yes:
         case Inbound::Taken::closed:
@@ -227,6 +196,7 @@ private:
     const RedisOptions options_;
     Inbound inbound_; // with what stands below, under taking_
     WantedPatterns patterns_;
+    EntryReceipts receipts_;
     std::atomic<Engine*> engine_{nullptr};
     std::atomic<bool> silent_{false};
     std::mutex taking_;

@@ -297,19 +297,18 @@ private:
         pause_ = std::chrono::milliseconds{1};
         const Number most{count};
         const Number block{std::int64_t{options_.stream.block.count()}};
-        std::vector<std::string_view> arguments{"XREADGROUP", "GROUP", options_.group, consumer_, "COUNT",
-                                                most,         "BLOCK", block,          "STREAMS"};
-        const std::size_t head = arguments.size();
+        arguments_.assign({"XREADGROUP", "GROUP", options_.group, consumer_, "COUNT", most, "BLOCK", block, "STREAMS"});
+        const std::size_t head = arguments_.size();
         for (const Stream& stream : streams_) {
             if (stream.is_active) {
-                arguments.emplace_back(stream.name);
+                arguments_.emplace_back(stream.name);
             }
         }
-        if (arguments.size() == head) {
+        if (arguments_.size() == head) {
             return {};
         }
-        arguments.resize(head + (arguments.size() - head) * 2, ">");
-        reading_.queue(Arguments{arguments});
+        arguments_.resize(head + (arguments_.size() - head) * 2, ">");
+        reading_.queue(Arguments{arguments_});
         read_out_ = true;
         read_until_ = now + options_.stream.block + options_.command_timeout;
         until_ = std::min(until_, read_until_);
@@ -389,7 +388,8 @@ private:
         return make_groups(true);
     }
 
-    Connection reading_; // asleep in the server most of the time
+    Connection reading_;                      // asleep in the server most of the time
+    std::vector<std::string_view> arguments_; // of the read; kept for its memory
     std::vector<Settling> asks_;
     std::size_t settled_ = 0; // of them
     std::int64_t client_id_ = 0;

@@ -4,6 +4,7 @@
 #include <gossip/provider/redis/connection.hpp>
 #include <gossip/provider/redis/options.hpp>
 #include <gossip/provider/redis/server_error.hpp>
+#include <gossip/provider/redis/spare_blocks.hpp>
 #include <gossip/provider/redis/stream_entry.hpp>
 
 #include <algorithm>
@@ -11,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -33,7 +35,12 @@ public:
 
     StreamSettler(const RedisOptions& options, const std::string& consumer, Connection& connection, const void* owner,
                   NameOf name_of)
-        : options_(options), consumer_(consumer), connection_(connection), owner_(owner), name_of_(name_of) {}
+        : options_(options),
+          consumer_(consumer),
+          connection_(connection),
+          owner_(owner),
+          name_of_(name_of),
+          spare_(options.stream.max_held) {}
 
     void hold(const EntryId& id, std::int64_t deliveries, Deadline now) { held_[id] = {deliveries, deliveries, now}; }
     /// Room for the acknowledgement of everything held, and of what is under way and may have to be sent again: neither
@@ -183,16 +190,19 @@ private:
 
     /// Calls `send(ids)` with runs of at most 512 ids of one stream.
     template <class Send>
-    static void in_runs(std::vector<EntryId>& ids, Send send) {
-        std::stable_sort(ids.begin(), ids.end(),
-                         [](const EntryId& a, const EntryId& b) { return a.stream < b.stream; });
+    void in_runs(std::vector<EntryId>& ids, Send send) {
+        const auto of_a_lower_stream = [](const EntryId& a, const EntryId& b) { return a.stream < b.stream; };
+        if (!std::is_sorted(ids.begin(), ids.end(), of_a_lower_stream)) { // for sorting takes memory
+            std::stable_sort(ids.begin(), ids.end(), of_a_lower_stream);
+        }
         for (std::size_t from = 0; from < ids.size();) {
             std::size_t to = from;
             while (to < ids.size() && to - from < most_ids && ids[to].stream == ids[from].stream) {
                 ++to;
             }
-            send(std::vector<EntryId>(ids.begin() + static_cast<std::ptrdiff_t>(from),
-                                      ids.begin() + static_cast<std::ptrdiff_t>(to)));
+            std::vector<EntryId> run = std::exchange(spare_run_, {});
+            run.assign(ids.begin() + static_cast<std::ptrdiff_t>(from), ids.begin() + static_cast<std::ptrdiff_t>(to));
+            send(std::move(run));
             from = to;
         }
     }
@@ -261,8 +271,15 @@ private:
     }
 
     Result handle(std::optional<Error>& refusal, std::chrono::nanoseconds pause) {
-        const Asked asked = std::move(asked_.front());
+        Asked asked = std::move(asked_.front());
         asked_.pop_front();
+        Result handled = handle(asked, refusal, pause);
+        if (asked.ids.capacity() != 0) {
+            spare_run_ = std::move(asked.ids);
+        }
+        return handled;
+    }
+    Result handle(const Asked& asked, std::optional<Error>& refusal, std::chrono::nanoseconds pause) {
         heard_ = SteadyClock::now();
         const Reply& reply = connection_.reply();
         if (asked.what == What::ack) {
@@ -334,10 +351,13 @@ private:
     Connection& connection_;
     const void* owner_;
     NameOf name_of_;
-    std::unordered_map<EntryId, Held, EntryIdHash> held_;
+    SpareBlocks spare_; // of held_, which comes and goes with each entry
+    std::unordered_map<EntryId, Held, EntryIdHash, std::equal_to<>, SpareAllocator<std::pair<const EntryId, Held>>>
+        held_{SpareAllocator<std::pair<const EntryId, Held>>{spare_}};
     std::vector<EntryId> acks_;
-    std::deque<Asked> asked_;   // in the order of the answers
-    std::size_t in_flight_ = 0; // acknowledgements
+    std::deque<Asked> asked_;        // in the order of the answers
+    std::vector<EntryId> spare_run_; // of an answered question, for the next one
+    std::size_t in_flight_ = 0;      // acknowledgements
     std::uint64_t acked_ = 0;
     Deadline renew_at_{};
     Deadline pause_until_{};

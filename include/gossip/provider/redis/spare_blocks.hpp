@@ -1,0 +1,97 @@
+// Memory that goes round: blocks of one size, as the nodes of a container that fills and empties.
+#pragma once
+
+#include <gossip/version.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <new>
+#include <utility>
+
+namespace gossip::GOSSIP_VERSION_NAMESPACE::redis::detail {
+
+/// Keeps blocks for those who will need one of that size.
+///
+/// Threads: one at a time.
+/// Cost:    take and give are some five instructions while as many blocks come back as are taken.
+/// Owns:    the blocks that are spare, at most as many as it was told; not those that are out.
+/// Errors:  take may throw std::bad_alloc.
+class SpareBlocks {
+public:
+    explicit SpareBlocks(std::size_t most) noexcept : most_(most) {}
+    SpareBlocks(const SpareBlocks&) = delete;
+    SpareBlocks& operator=(const SpareBlocks&) = delete;
+    ~SpareBlocks() {
+        while (first_ != nullptr) {
+            ::operator delete(static_cast<void*>(std::exchange(first_, first_->next)));
+        }
+    }
+
+    /// The first call says what size is kept.
+    [[nodiscard]] void* take(std::size_t size) {
+        if (first_ != nullptr && size == size_) [[likely]] {
+            --spare_;
+            return std::exchange(first_, first_->next);
+        }
+        void* const fresh = ::operator new(std::max(size, sizeof(Spare)));
+        size_ = size_ == 0 ? size : size_;
+        return fresh;
+    }
+    /// `size`: as it was taken.
+    void give(void* block, std::size_t size) noexcept {
+        if (size != size_ || spare_ == most_) {
+            ::operator delete(block);
+            return;
+        }
+        ++spare_;
+        first_ = ::new (block) Spare{first_};
+    }
+
+    [[nodiscard]] std::size_t spare() const noexcept { return spare_; }
+
+private:
+    struct Spare {
+        Spare* next;
+    };
+
+    const std::size_t most_;
+    std::size_t size_ = 0;
+    std::size_t spare_ = 0;
+    Spare* first_ = nullptr;
+};
+
+/// Gives a container its nodes from there; what it asks for in arrays comes and goes as ever.
+template <class T>
+class SpareAllocator {
+public:
+    using value_type = T;
+
+    explicit SpareAllocator(SpareBlocks& blocks) noexcept : blocks_(&blocks) {}
+    template <class U>
+    SpareAllocator(const SpareAllocator<U>& other) noexcept : blocks_(other.blocks_) {}
+
+    [[nodiscard]] T* allocate(std::size_t count) {
+        static_assert(alignof(T) <= __STDCPP_DEFAULT_NEW_ALIGNMENT__);
+        if (count != 1) {
+            return static_cast<T*>(::operator new(count * sizeof(T)));
+        }
+        return static_cast<T*>(blocks_->take(sizeof(T)));
+    }
+    void deallocate(T* memory, std::size_t count) noexcept {
+        if (count != 1) {
+            ::operator delete(static_cast<void*>(memory));
+        } else {
+            blocks_->give(memory, sizeof(T));
+        }
+    }
+
+    friend bool operator==(const SpareAllocator&, const SpareAllocator&) = default;
+
+private:
+    template <class U>
+    friend class SpareAllocator;
+
+    SpareBlocks* blocks_;
+};
+
+} // namespace gossip::GOSSIP_VERSION_NAMESPACE::redis::detail

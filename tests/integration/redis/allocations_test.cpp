@@ -1,0 +1,122 @@
+// What an event that comes from a server costs its bus in memory, once the bus has come to rest at its sizes.
+#include <gossip/bus/event_bus.hpp>
+#include <gossip/provider/redis/fast_codec.hpp>
+#include <gossip/redis.hpp>
+
+#include "support/allocation_counter.hpp"
+#include "support/catch.hpp"
+#include "support/eventually.hpp"
+#include "support/redis_bus.hpp"
+#include "support/redis_server.hpp"
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+namespace allocations_test {
+
+inline namespace parts {
+
+/// Owns nothing: what its own strings would allocate is not the bus's.
+struct Reading {
+    std::int64_t sensor = 0;
+    double value = 0;
+    bool is_last = false;
+};
+
+} // namespace parts
+} // namespace allocations_test
+
+template <>
+inline constexpr auto
+    gossip::members<allocations_test::Reading> = gossip::member_list("sensor", &allocations_test::Reading::sensor,
+                                                                     "value", &allocations_test::Reading::value,
+                                                                     "is_last", &allocations_test::Reading::is_last);
+
+namespace allocations_test {
+
+inline namespace parts {
+
+using gossip_test::eventually;
+using gossip_test::patient;
+using gossip_test::RedisServer;
+
+using Bus = gossip::EventBus<gossip::BasicRedisProvider<gossip::FastCodec>>;
+
+inline constexpr gossip::Topic<Reading> measured{"sensors.measured"};
+
+/// Events as a bus sends them, made by the server itself: the test allocates for the command alone.
+void send(const RedisServer& server, const std::string& command, std::size_t count) {
+    const std::string message = R"({"Type":"sensors.measured","Timestamp":"2024-01-02T03:04:05.123456789Z",)"
+                                R"("Data":{"sensor":7,"value":21.5,"is_last":false},"Metadata":{},)"
+                                R"("Id":"0123456789abcdef0123456789abcdef"})";
+    server.command(
+        {"EVAL", "for i = 1, tonumber(ARGV[1]) do " + command + " end", "0", std::to_string(count), message});
+}
+
+/// Of all threads but the test's own, for each of many events that come in such bursts.
+double allocations_of_an_event(gossip::RedisMode mode, std::size_t burst) {
+    const std::string command = mode == gossip::RedisMode::streams
+                                    ? "redis.call('XADD', 'sensors.measured', '*', 'event', ARGV[2])"
+                                    : "redis.call('PUBLISH', 'sensors.measured', ARGV[2])";
+    const std::size_t count = burst == 1 ? 500 : 20 * burst;
+    const RedisServer server;
+    Bus bus(patient({.url = server.url(), .mode = mode, .group = mode == gossip::RedisMode::streams ? "g" : ""}),
+            gossip::Config{.workers = 1});
+    std::atomic<std::size_t> handled{0};
+    auto s = bus.subscribe(measured, [&](const Reading& reading) { handled += reading.sensor == 7 ? 1U : 0U; });
+    const auto come = [&](std::size_t all) {
+        for (const std::size_t before = handled; handled < before + all;) {
+            const std::size_t so_far = handled;
+            send(server, command, burst);
+            if (!eventually([&] { return handled == so_far + burst; }) || !bus.drain(std::chrono::seconds(60))) {
+                return false;
+            }
+        }
+        return true;
+    };
+    REQUIRE(come(count / 2));
+
+    const support::AllocationCounter own;
+    const std::size_t before = support::allocations_of_all_threads();
+    REQUIRE(come(count));
+    const std::size_t allocations = support::allocations_of_all_threads() - before - own.count();
+
+    return static_cast<double>(allocations) / static_cast<double>(count);
+}
+
+constexpr double for_the_batches = 0.25; // what is allocated for many events together
+
+} // namespace parts
+
+TEST_CASE("an event that comes by Pub/Sub costs two allocations at the most", "[allocations]") {
+    GOSSIP_NEEDS_REDIS()
+    if (!support::allocations_are_counted()) {
+        return;
+    }
+    const std::size_t burst = GENERATE(as<std::size_t>{}, 1, 1'000);
+
+    const double each = allocations_of_an_event(gossip::RedisMode::pub_sub, burst);
+
+    CAPTURE(burst, each);
+    CHECK(each >= 1);
+    CHECK(each <= 2 + for_the_batches);
+}
+
+TEST_CASE("an event that comes by a stream costs two allocations at the most, its acknowledgement included",
+          "[allocations]") {
+    GOSSIP_NEEDS_REDIS()
+    if (!support::allocations_are_counted()) {
+        return;
+    }
+    const std::size_t burst = GENERATE(as<std::size_t>{}, 1, 1'000);
+
+    const double each = allocations_of_an_event(gossip::RedisMode::streams, burst);
+
+    CAPTURE(burst, each);
+    CHECK(each >= 1);
+    CHECK(each <= 2 + for_the_batches);
+}
+
+} // namespace allocations_test
