@@ -2,6 +2,7 @@
 
 #include <gossip/core/errors.hpp>
 #include <gossip/core/guard.hpp>
+#include <gossip/provider/redis/dialer.hpp>
 #include <gossip/provider/redis/options.hpp>
 #include <gossip/provider/redis/socket.hpp>
 #include <gossip/provider/redis/tls.hpp>
@@ -36,13 +37,14 @@ public:
         : to_(to),
           options_(options),
           interrupt_(interrupt),
+          dialer_(to, options, interrupt),
           input_(std::make_unique_for_overwrite<char[]>(input_size)) {}
 
     Result open(Deadline until) {
         if (to_.tls) {
             tls_ = make_tls(options_.tls, to_.host); // its files are read again each time: certificates expire
         }
-        Result result = Dialer{to_, options_, interrupt_}.dial(socket_, until);
+        Result result = dialer_.dial(socket_, until);
         return result && tls_ != nullptr ? shake_hands(until) : result;
     }
 
@@ -56,7 +58,7 @@ public:
 
     [[nodiscard]] bool is_open() const noexcept { return socket_.is_open(); }
     [[nodiscard]] int descriptor() const noexcept { return socket_.number(); }
-    [[nodiscard]] std::string place() const { return Dialer{to_, options_, interrupt_}.place(); }
+    [[nodiscard]] std::string place() const { return dialer_.place(); }
 
     /// One write, without SIGPIPE and without waiting; the number of bytes taken, or negative with errno.
     ssize_t send(iovec* pieces, std::size_t count) noexcept {
@@ -210,6 +212,7 @@ private:
     const Endpoint& to_;
     const RedisOptions& options_;
     Interrupt& interrupt_;
+    Dialer dialer_;
     Descriptor socket_;
     std::unique_ptr<char[]> input_;
 
