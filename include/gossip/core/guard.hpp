@@ -4,6 +4,7 @@
 
 #include <concepts>
 #include <exception>
+#include <new>
 #include <string_view>
 #include <type_traits>
 #include <utility>
@@ -94,6 +95,27 @@ Result guard(F&& f) noexcept {
 }
 
 namespace detail {
+
+/// Calls `f` as guard() does, but lets std::bad_alloc through, and throws it for what `is` errors::out_of_memory: for
+/// who has done nothing then and has somebody to tell.
+template <class F>
+Result guard_unless_out_of_memory(F&& f) {
+    Result result = guard([&]() -> Result {
+#if defined(__cpp_exceptions)
+        try {
+            return call_for_result(std::forward<F>(f));
+        } catch (const std::bad_alloc&) {
+            return errors::out_of_memory;
+        }
+#else
+        return call_for_result(std::forward<F>(f));
+#endif
+    });
+    if (!result && is(result.error(), errors::out_of_memory)) {
+        GOSSIP_THROW(std::bad_alloc{});
+    }
+    return result;
+}
 
 /// Whether `f` ran without failing; for what may be left undone.
 template <class F>

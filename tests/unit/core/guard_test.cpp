@@ -122,6 +122,18 @@ TEST_CASE("bad_alloc is an exception like any other", "[guard]") {
     CHECK_THROWS_AS(std::rethrow_exception(error->exception()), std::bad_alloc);
 }
 
+TEST_CASE("who has somebody to tell lets bad_alloc through, and nothing else", "[guard]") {
+    using gossip::detail::guard_unless_out_of_memory;
+
+    CHECK_THROWS_AS(guard_unless_out_of_memory([] { throw std::bad_alloc{}; }), std::bad_alloc);
+    CHECK_THROWS_AS(guard_unless_out_of_memory([]() -> gossip::Result { return gossip::errors::out_of_memory; }),
+                    std::bad_alloc);
+    CHECK(guard_unless_out_of_memory([] {}).ok());
+    const gossip::Result result = guard_unless_out_of_memory([] { throw std::runtime_error("no"); });
+    REQUIRE_FALSE(result);
+    CHECK(gossip::is_processing(result.error()));
+}
+
 TEST_CASE("nested exceptions become a chain of causes", "[guard]") {
     const Result result = guard([] {
         try {

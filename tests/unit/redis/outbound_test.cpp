@@ -6,7 +6,8 @@
 
 #include <chrono>
 #include <cstdint>
-#include <exception>
+#include <new>
+#include <stdexcept>
 #include <string>
 
 namespace outbound_test {
@@ -39,11 +40,13 @@ TEST_CASE("an event that finds no memory on its way out counts as nothing, and t
         support::fail_allocation_after(n % 20);
         try {
             status = outbound.send(event, false, false, encode);
-        } catch (const std::exception&) {
+        } catch (const std::bad_alloc&) { // nothing else
             thrown = true;
         }
         support::fail_allocation_after(-1);
-        failures += thrown || status != PublishStatus::accepted ? 1U : 0U;
+        failures += thrown ? 1U : 0U;
+        CHECK(thrown != (status == PublishStatus::accepted));
+        CHECK(outbound.outgoing().rejected == 0);
         accepted += status == PublishStatus::accepted ? 1U : 0U;
         CHECK(outbound.outgoing().accepted == accepted);
     }
@@ -51,6 +54,25 @@ TEST_CASE("an event that finds no memory on its way out counts as nothing, and t
     CHECK(accepted >= 3);
     static_cast<void>(outbound.shutdown(std::chrono::steady_clock::now()));
     CHECK(outbound.outgoing().abandoned == accepted);
+}
+
+TEST_CASE("a codec that finds no memory has refused nothing, one that fails otherwise has", "[outbound]") {
+    gossip_test::EngineOf bus;
+    gossip::detail::LateReports reports;
+    Outbound outbound(gossip::RedisOptions{.url = "unix:///nowhere/redis.sock"}, reports);
+    outbound.start(bus.engine());
+    gossip::Event event{gossip::EventType::literal("order.created"), 1};
+
+    CHECK_THROWS_AS(outbound.send(event, false, false, [](std::string&) { throw std::bad_alloc(); }), std::bad_alloc);
+    CHECK_THROWS_AS(outbound.send_sync(event, false, [](std::string&) { throw std::bad_alloc(); }), std::bad_alloc);
+    CHECK(outbound.outgoing().rejected == 0);
+    CHECK(bus.errors() == 0);
+
+    CHECK(outbound.send(event, false, false, [](std::string&) { throw std::runtime_error("no"); }) ==
+          PublishStatus::not_encodable);
+    CHECK(outbound.outgoing().rejected == 1);
+    CHECK(bus.errors() == 1);
+    CHECK(outbound.outgoing().accepted == 0);
 }
 
 } // namespace outbound_test

@@ -212,7 +212,28 @@ private:
         return *engine_.load(std::memory_order_acquire); // [started] nothing is sent before
     }
 
-    /// `hand_over(channel, message)` gives it to the publisher.
+    /// Counts an event as accepted, for its end may be counted before anybody knows; not if it turns out that it was
+    /// not, or if that is not known because something was thrown.
+    class Acceptance {
+    public:
+        Acceptance(std::atomic<std::uint64_t>& count, const PublishStatus& status) noexcept
+            : count_(count), status_(status) {
+            count_.fetch_add(1, std::memory_order_relaxed); // relaxed: the publisher's lock comes before its end
+        }
+        Acceptance(const Acceptance&) = delete;
+        Acceptance& operator=(const Acceptance&) = delete;
+        ~Acceptance() {
+            if (status_ != PublishStatus::accepted) {
+                count_.fetch_sub(1, std::memory_order_relaxed); // relaxed: it was not
+            }
+        }
+
+    private:
+        std::atomic<std::uint64_t>& count_;
+        const PublishStatus& status_;
+    };
+
+    /// `hand_over(channel, message)` gives it to the publisher. Errors: std::bad_alloc, and nothing has happened.
     template <class Encode, class HandOver>
     PublishStatus transmit(Event& event, bool foreign, Encode&& encode, HandOver&& hand_over) {
         if (closed()) {
@@ -220,7 +241,7 @@ private:
         }
         EncodeScope scope;
         EncodeBuffers& buffers = scope.buffers();
-        const Result encoded = guard([&] {
+        const Result encoded = guard_unless_out_of_memory([&] {
             encode(buffers.data);
             const RawData* const raw = EventAccess::raw_data(event); // goes on in the version in which it came
             wire_.write(buffers.message, event, buffers.data, foreign, 1, raw != nullptr ? raw->version() : 0);
@@ -232,14 +253,10 @@ private:
         if (!prefix_.empty()) {
             channel = buffers.channel.append(prefix_).append(channel);
         }
-        accepted_.fetch_add(1, std::memory_order_relaxed); // relaxed: the publisher's lock comes between it and its end
         PublishStatus status = PublishStatus::closed;
-        const Result offered = guard([&] { status = hand_over(channel, buffers.message); });
-        if (status != PublishStatus::accepted) {
-            accepted_.fetch_sub(1, std::memory_order_relaxed); // relaxed: it was not
-        }
-        if (!offered) {
-            offered.error().rethrow();
+        {
+            const Acceptance counted(accepted_, status);
+            status = hand_over(channel, buffers.message);
         }
         if (status == PublishStatus::too_large) {
             return refuse(event, errors::too_large);
