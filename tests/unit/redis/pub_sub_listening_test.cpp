@@ -61,8 +61,7 @@ TEST_CASE("a message that finds no memory anywhere on its way is offered again, 
     CHECK(shortages >= 3);
 }
 
-TEST_CASE("what waits for room is taken once, though there is no memory to note which one it is",
-          "[pub_sub_listening]") {
+TEST_CASE("what waits for room is taken once, whatever finds no memory meanwhile", "[pub_sub_listening]") {
     if (!support::allocations_are_counted()) {
         return;
     }

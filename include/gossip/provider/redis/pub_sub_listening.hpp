@@ -16,7 +16,6 @@
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <string>
 #include <string_view>
 #include <vector>
 
@@ -110,16 +109,9 @@ private:
 
     bool handle(std::string_view channel, std::string_view payload, std::string_view pattern) {
         Engine& engine = *engine_.load(std::memory_order_acquire); // [started] by whoever listened
-        if (stalled_) {
-            if (inbound_.retry(engine) == Inbound::Taken::no) {
-                return false;
-            }
-            stalled_ = false;
-            const bool is_same =
-                channel == stalled_channel_ && pattern == stalled_pattern_ && payload == stalled_payload_;
-            if (is_same || !noted_) {
-                return true;
-            } // else the connection was lost meanwhile: this is another message
+        if (stalled_) { // this is the same message: none comes before it is taken
+            stalled_ = inbound_.retry(engine) == Inbound::Taken::no;
+            return !stalled_;
         }
         const std::string_view name = channel.substr(std::min(options_.prefix.size(), channel.size()));
         const WantedPatterns::Snapshot wanted = patterns_.wanted();
@@ -132,13 +124,6 @@ private:
         std::int64_t before = 0;
         const Inbound::Taken taken = inbound_.take(engine, name, payload, nullptr, 1, before);
         stalled_ = taken == Inbound::Taken::no;
-        if (stalled_) {
-            noted_ = succeeds([&] { // else whatever comes next counts as this one, as it nearly always is
-                stalled_channel_ = channel;
-                stalled_pattern_ = pattern;
-                stalled_payload_ = payload;
-            });
-        }
         return !stalled_ && taken != Inbound::Taken::no_memory;
     }
 
@@ -146,13 +131,9 @@ private:
     Inbound inbound_;
     WantedPatterns patterns_;
     std::atomic<Engine*> engine_{nullptr};
-    // The reader's own: what came before, and what there was no room for.
-    CopyFilter copies_;
-    bool stalled_ = false;
-    bool noted_ = false; // what it was
-    std::string stalled_channel_;
-    std::string stalled_pattern_;
-    std::string stalled_payload_;
+    // The reader's own.
+    CopyFilter copies_;    // what came before
+    bool stalled_ = false; // what came last waits in `inbound_` for room
 
     mutable std::mutex mutex_;
     bool closed_ = false;                    // under mutex_
