@@ -9,14 +9,28 @@
  * before has ended, the event ends once, its block is freed once, by the last who held an open end, and nobody touches
  * it after that.
  *
+ * The run and both parts hold the key of the event. Whoever is the last of those lets it go, once; until then no other
+ * event of that key begins, so nothing that holds it may run, be deferred, or wait to be delivered again after that.
+ *
+ *   -DBATCH             a batch, beside one deferral: the key does not wait for it, unless the rest of the part failed
+ *   -DRECEIPT           the event came from elsewhere: a redelivery that the bus's end gives up leaves it to others,
+ *                       who get it again, so that it ends as abandoned and not as failed
  *   -DUNASKED_END       broken: whoever closes the last open end does not ask whether the event was abandoned
  *   -DNO_LATE_LOOK      broken: who has scheduled a redelivery does not look whether the bus has ended meanwhile
  *   -DUNGUARDED_RUN     broken: the run's own open end is not counted
  *   -DHASTY_FAILURE     broken: a share that fails has its part delivered again, whoever has others
  *   -DNO_SHARE_OF_RUN   broken: only deferrals have shares, the run has none
+ *   -DUNCOUNTED_KEY     broken: a deferral's part does not count as one that the key waits for
+ *   -DKEY_TWICE         broken, with BATCH: a part that has let the key go for its batch does so again when it is closed
+ *   -DHASTY_KEY         broken, with BATCH: a part lets the key go for its batch without a look whether it has failed
+ *   -DLATE_LEAVE        broken, with RECEIPT: the open end is closed before the event is left to others
  */
 #define PARTS 2
+#ifdef BATCH
+#define DEFERRALS 1
+#else
 #define DEFERRALS 2
+#endif
 #ifdef HASTY_FAILURE
 #define HASTY(well) (!well)
 #else
@@ -36,8 +50,12 @@ byte open_ends = 1; /* the run's */
 bool ended_flag = false;
 byte failures = 0;
 bool linked = false;
-byte shares[PARTS];
+bool left_to_others = false;
+byte for_key = 1;    /* open ends that the key waits for: the run's */
+byte shares[PARTS];  /* the deferrals and the run have one together */
+byte deferrals[PARTS];
 bool part_failed[PARTS];
+bool holds_key[PARTS];
 
 /* The engine */
 bool list_locked = false;
@@ -51,8 +69,14 @@ byte failed = 0;
 byte abandoned = 0;
 
 bool given[DEFERRALS];
+bool collected = false;
 byte attempt[PARTS] = 1;
-byte busy[PARTS]; /* runs and deferrals of the latest attempt that have not ended */
+byte busy[PARTS];     /* runs and deferrals of the latest attempt that have not ended */
+byte batched[PARTS];  /* batches that have not run what they have collected */
+bool owed[PARTS];     /* a run or deferral failed that may be tried again: the key waits for that */
+bool running = true;  /* the run of all three */
+bool key_free = false;
+bool left_behind = false; /* the bus's end gave a redelivery up */
 
 inline lock_list()   { atomic { !list_locked -> list_locked = true } }
 inline unlock_list() { list_locked = false }
@@ -61,8 +85,29 @@ inline touch()       { assert(state != freed) }
 /* One of all who call this gets the end. */
 inline take_the_end(mine) { atomic { mine = !ended_flag; ended_flag = true } }
 
-inline close(last, mine)
+/* The last of those that it waits for hands the key on. */
+inline let_go_of_key()
 {
+    atomic {
+        touch();
+        for_key--;
+        if
+        :: for_key == 0 ->
+            assert(!key_free && !running);
+            assert(!holds_key[0] || (busy[0] == 0 && !timer[0]));
+            assert(!holds_key[1] || (busy[1] == 0 && !timer[1]));
+            key_free = true
+        :: else
+        fi
+    }
+}
+
+inline close(holds, last, mine)
+{
+    if
+    :: holds -> let_go_of_key()
+    :: else
+    fi;
     atomic { touch(); open_ends--; last = open_ends == 0 }
     if
     :: last ->
@@ -80,7 +125,8 @@ inline close(last, mine)
                 touch();
                 state = ended;
                 if
-                :: failures != 0 -> failed++
+                :: left_to_others -> abandoned++
+                :: failures != 0 && !left_to_others -> failed++
                 :: else -> handled++
                 fi
             }
@@ -100,6 +146,7 @@ inline conclude(part, last, mine)
         touch();
         attempt[part] = 2;
         shares[part] = 1;
+        deferrals[part] = 1;
         timer[part] = true; /* from here on the part may be gone */
         mine = false;
 #ifndef NO_LATE_LOOK
@@ -117,7 +164,16 @@ inline conclude(part, last, mine)
         :: part_failed[part] -> atomic { touch(); failures = 1 }
         :: else
         fi;
-        close(last, mine)
+        close(holds_key[part], last, mine)
+    :: else
+    fi
+}
+
+inline close_share(part, well, last, mine)
+{
+    atomic { touch(); shares[part]--; last = shares[part] == 0 || HASTY(well) }
+    if
+    :: last -> conclude(part, last, mine)
     :: else
     fi
 }
@@ -126,19 +182,45 @@ inline conclude(part, last, mine)
 inline settle(part, well, last, mine)
 {
     if
-    :: !well -> atomic { touch(); part_failed[part] = true }
+    :: !well -> atomic { touch(); part_failed[part] = true; owed[part] = owed[part] || attempt[part] == 1 }
     :: else
     fi;
     atomic {
         touch();
         busy[part]--;
-        shares[part]--;
-        last = shares[part] == 0 || HASTY(well)
+        deferrals[part]--;
+        last = deferrals[part] == 0 || HASTY(well)
     }
     if
-    :: last -> conclude(part, last, mine)
+    :: last ->
+#ifdef BATCH
+        if
+#ifdef HASTY_KEY
+        :: holds_key[part] && shares[part] != 1 ->
+#else
+        :: holds_key[part] && shares[part] != 1 && !part_failed[part] ->
+#endif
+#ifndef KEY_TWICE
+            holds_key[part] = false;
+#endif
+            let_go_of_key()
+        :: else
+        fi;
+#endif
+        close_share(part, well, last, mine)
     :: else
     fi
+}
+
+/* A batch has run what it has collected. */
+inline settle_collected(part, well, last, mine)
+{
+    if
+    :: !well -> atomic { touch(); part_failed[part] = true }
+    :: else
+    fi;
+    atomic { touch(); batched[part]-- }
+    close_share(part, well, last, mine)
 }
 
 inline either(well)
@@ -154,7 +236,7 @@ inline defer(deferral)
     atomic {
         touch();
         busy[0]++;
-        shares[0]++;
+        deferrals[0]++;
         given[deferral] = true
     }
 }
@@ -163,9 +245,11 @@ inline begin(part)
 {
     atomic {
         touch();
-        assert(busy[part] == 0);
+        assert(busy[part] == 0 && batched[part] == 0);
+        assert(!key_free || !owed[part]);
         busy[part] = 1;
-        part_failed[part] = false
+        part_failed[part] = false;
+        owed[part] = false
     }
 }
 
@@ -179,13 +263,22 @@ proctype Run()
     unlock_list();
     atomic {
         open_ends++; /* that of the part */
+        shares[0] = 1;
+        holds_key[0] = true;
+#ifndef UNCOUNTED_KEY
+        for_key++;
+#endif
 #ifndef NO_SHARE_OF_RUN
-        shares[0] = 1
+        deferrals[0] = 1
 #endif
     }
     defer(0);
+#ifdef BATCH
+    atomic { touch(); batched[0]++; shares[0]++; collected = true }
+#else
     defer(1);
-    atomic { touch(); open_ends++; part_failed[1] = true }
+#endif
+    atomic { touch(); open_ends++; for_key++; holds_key[1] = true; part_failed[1] = true; owed[1] = true }
     conclude(1, last, mine);
     either(well);
 #ifdef NO_SHARE_OF_RUN
@@ -197,8 +290,9 @@ proctype Run()
     :: atomic { touch(); failures = 1 }
     :: true
     fi;
+    running = false;
 #ifndef UNGUARDED_RUN
-    close(last, mine)
+    close(true, last, mine)
 #endif
 }
 
@@ -210,6 +304,17 @@ proctype Deferred(byte deferral)
     either(well);
     settle(0, well, last, mine)
 }
+
+#ifdef BATCH
+proctype Batch()
+{
+    bool well, last, mine;
+
+    collected;
+    either(well);
+    settle_collected(0, well, last, mine)
+}
+#endif
 
 proctype Redeliveries()
 {
@@ -231,11 +336,24 @@ inline give_up_redeliveries(part, last, mine)
     part = 0;
     do
     :: part < PARTS ->
-        atomic { mine = timer[part]; timer[part] = false }
+        atomic {
+            mine = timer[part];
+            timer[part] = false;
+            left_behind = left_behind || mine
+        }
         if
         :: mine ->
+#if defined(RECEIPT) && !defined(LATE_LEAVE)
+            atomic { touch(); left_to_others = true }
+#endif
             atomic { touch(); failures = 1 }
-            close(last, mine)
+            close(holds_key[part], last, mine);
+#ifdef LATE_LEAVE
+            if
+            :: state == open -> left_to_others = true
+            :: else
+            fi
+#endif
         :: else
         fi;
         part++
@@ -249,11 +367,11 @@ proctype Shutdown()
     bool last, mine;
 
     if
-    :: handled + failed == 1 -> skip /* in time */
+    :: handled + failed + abandoned == 1 -> skip /* in time */
     :: timer[0] || timer[1] -> /* nothing but redeliveries waits: they are given up; then it ends in time, or not */
         give_up_redeliveries(part, last, mine);
         if
-        :: handled + failed == 1
+        :: handled + failed + abandoned == 1
         :: goto too_late
         fi
     :: true ->
@@ -283,12 +401,20 @@ init
     atomic {
         run Run();
         run Deferred(0);
+#ifdef BATCH
+        run Batch();
+#else
         run Deferred(1);
+#endif
         run Redeliveries();
         run Shutdown()
     }
     _nr_pr == 1 -> /* all have finished */
     assert(handled + failed + abandoned == 1);
     assert(state == freed);
-    assert(!timer[0] && !timer[1])
+    assert(!timer[0] && !timer[1]);
+    assert(key_free && for_key == 0);
+#ifdef RECEIPT
+    assert(!left_behind || abandoned == 1)
+#endif
 }

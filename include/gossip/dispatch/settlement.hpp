@@ -37,9 +37,11 @@ enum class Kind : std::uint8_t {
 /// closed the part is delivered again, once, if one of them failed and each failure may be tried again; the part is
 /// then the next attempt, and waits for it. Otherwise it is closed.
 ///
-/// States, as in tests/models/settlement.pml, which shows that each event ends once and its block is freed once:
+/// States, as in tests/models/settlement.pml, which shows that each event ends once, lets its key go once, after all
+/// that hold it, and that its block is freed once:
 ///   `open`   somebody holds an open end
-///   `ended`  counted: by whoever closed the last open end, or as abandoned, while others hold open ends still
+///   `ended`  counted: by whoever closed the last open end (as abandoned if it is left to others), or as abandoned,
+///            while others hold open ends still
 ///   `freed`  by whoever closed the last open end
 ///
 /// Threads: `open`, `fail`, `resolve`, `settle` and `close` from any thread that holds an open end, or a share in it.
