@@ -229,6 +229,36 @@ private:
     bool kernel_;
 };
 
+namespace detail {
+
+/// The permit of a parker: given by whoever unparks it, used up by its owner, who sleeps while there is none.
+template <template <class> class Atom = std::atomic>
+class BasicPermit {
+public:
+    /// `sleep` returns when somebody has waked for that word, at once if it is not 0, and now and then for no reason;
+    /// false: the owner waits no longer.
+    template <class Sleep>
+    bool use(Sleep sleep) noexcept {
+        while (word_.exchange(0, std::memory_order_acquire) == 0) { // [unparked] sees what the waker wrote
+            if (!sleep(word_)) {
+                return false;
+            }
+        }
+        return true;
+    }
+    template <class Wake>
+    void give(Wake wake) noexcept {
+        if (word_.exchange(1, std::memory_order_release) == 0) { // [unparked] what was written before the wake-up
+            wake(word_);
+        }
+    }
+
+private:
+    Atom<std::uint32_t> word_{0};
+};
+
+} // namespace detail
+
 /// One sleeping place for one thread at a time.
 ///
 /// Threads: `park` by its one owner, `unpark` by anybody. An unpark that comes first makes the next park return at
@@ -245,7 +275,7 @@ public:
         const std::int64_t now = monotonic_ns();
         const std::int64_t most = std::numeric_limits<std::int64_t>::max() - now;
         const std::int64_t until = now + (timeout_ns < most ? timeout_ns : most);
-        while (permit_.exchange(0, std::memory_order_acquire) == 0) { // [unparked] sees what the waker wrote
+        return permit_.use([&](std::atomic<std::uint32_t>& word) {
             timespec left{};
             if (timeout_ns >= 0) {
                 const std::int64_t remaining = until - monotonic_ns();
@@ -255,10 +285,10 @@ public:
                 left.tv_sec = static_cast<time_t>(remaining / 1'000'000'000);
                 left.tv_nsec = static_cast<long>(remaining % 1'000'000'000);
             }
-            syscall(SYS_futex, reinterpret_cast<std::uint32_t*>(&permit_), FUTEX_WAIT_PRIVATE, 0U,
+            syscall(SYS_futex, reinterpret_cast<std::uint32_t*>(&word), FUTEX_WAIT_PRIVATE, 0U,
                     timeout_ns < 0 ? nullptr : &left, nullptr, 0);
-        }
-        return true;
+            return true;
+        });
 #else
         std::unique_lock lock(mutex_);
         const auto given = [this] { return permitted_; };
@@ -277,9 +307,9 @@ public:
 
     void unpark() noexcept {
 #if GOSSIP_HAS_FUTEX
-        if (permit_.exchange(1, std::memory_order_release) == 0) { // [unparked] what was written before the wake-up
-            syscall(SYS_futex, reinterpret_cast<std::uint32_t*>(&permit_), FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);
-        }
+        permit_.give([](std::atomic<std::uint32_t>& word) {
+            syscall(SYS_futex, reinterpret_cast<std::uint32_t*>(&word), FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);
+        });
 #else
         {
             const std::lock_guard lock(mutex_);
@@ -291,7 +321,7 @@ public:
 
 private:
 #if GOSSIP_HAS_FUTEX
-    std::atomic<std::uint32_t> permit_{0};
+    detail::BasicPermit<> permit_{};
     static_assert(sizeof(std::atomic<std::uint32_t>) == sizeof(std::uint32_t));
 #else
     std::mutex mutex_;

@@ -4,6 +4,7 @@
 
 #include <gossip/concurrency/parking_lot.hpp>
 #include <gossip/dispatch/attention.hpp>
+#include <gossip/dispatch/backlog_hints.hpp>
 #include <gossip/dispatch/claimed_runs.hpp>
 #include <gossip/dispatch/lanes.hpp>
 #include <gossip/dispatch/ledger.hpp>
@@ -227,7 +228,7 @@ struct RaisesABit {
             attention.raise(other);
         }
     }
-    void end() { require(attention.bits() == (bit | other), "a bit was lost"); }
+    void end() { require(attention.raised() == (bit | other), "a bit was lost"); }
 };
 
 using Ring = queue_programs::Ring;
@@ -277,6 +278,106 @@ struct MakesARing {
             ring->vacate(0);
         }
     }
+};
+
+using Hints = gossip::detail::BasicBacklogHints<ExploredAtomic>;
+
+/// Something in the backlog may run from now on, and whoever lets it run looks who sleeps; a worker announces that it
+/// will sleep and looks what may run: one sees the other.
+template <bool was_spilled>
+struct LetsAnEventRun {
+    static constexpr unsigned threads = 2;
+    static constexpr std::size_t lane = 2;
+    Hints hints;
+    ExploredAtomic<bool> asleep{false};
+    bool change_saw = false;
+    bool sleeper_saw = false;
+
+    void run(unsigned me) {
+        if (me == 1) {
+            asleep.store(true, std::memory_order_seq_cst);
+            sleeper_saw = was_spilled ? hints.spilled(lane) != 0 : hints.first_ready(lane) != Hints::none;
+            return;
+        }
+        if (was_spilled) {
+            hints.let_run(lane);
+        } else {
+            hints.show_first(lane, 7);
+        }
+        change_saw = asleep.load(std::memory_order_seq_cst);
+    }
+    void end() {
+        require(change_saw || sleeper_saw, "an event and a sleeper missed each other");
+        require(hints.spilled(lane + 1) == 0 && hints.first_ready(lane + 1) == Hints::none, "it was another lane");
+    }
+};
+
+/// Of two spilled events one moves into the ring and the other is taken: whoever looks first for spilled ones and then
+/// into the ring sees what has moved.
+struct MovesWhatWasSpilled {
+    static constexpr unsigned threads = 2;
+    Ring ring{2};
+    Hints hints;
+
+    MovesWhatWasSpilled() {
+        hints.let_run(0);
+        hints.let_run(0);
+    }
+    void run(unsigned me) {
+        if (me == 0) {
+            hints.took_spilled(0);
+            Ring::Ticket ticket = 0;
+            require(ring.reserve(ticket) == Ring::Refusal::none, "there was no room");
+            queue_programs::put(ring, ticket, 5);
+            ring.commit(ticket);
+            hints.moved_in(0);
+        } else {
+            require(hints.spilled(0) != 0 || ring.pending(), "what moved was seen nowhere");
+        }
+    }
+    void end() {
+        require(hints.spilled(0) == 0 && ring.claim(1).count == 1, "an event was lost");
+        require(queue_programs::take(ring, 0) == 5, "an event was another");
+        ring.vacate(0);
+    }
+};
+
+/// Two events fail, each with a dead letter; those are read, and one publishes. Whoever reads the ends, then the open
+/// letters, then the beginnings, and finds as many as each other and no letter, finds all that they have led to.
+struct ReadsTheDeadLetters {
+    static constexpr unsigned threads = 3;
+    using Shard = gossip::BasicLedgerShard<ExploredAtomic>;
+    using Letters = gossip::detail::BasicOpenLetters<ExploredAtomic>;
+    static constexpr std::uint64_t events = 2;
+    Shard shards[2];
+    Letters letters;
+    ExploredAtomic<std::uint64_t> made{0};
+    ExploredValue effect{0};
+
+    ReadsTheDeadLetters() { shards[0].add(gossip::Tally::accepted, events); }
+    void run(unsigned me) {
+        if (me == 0) {
+            for (std::uint64_t i = 1; i <= events; ++i) {
+                letters.open();
+                shards[0].add(gossip::Tally::failed);
+                made.store(i, std::memory_order_release);
+            }
+        } else if (me == 1) {
+            for (std::uint64_t i = 1; i <= events; ++i) {
+                while (made.load(std::memory_order_acquire) < i) {
+                    Execution::now().yield();
+                }
+                effect = ExploredValue(i);
+                letters.close();
+            }
+        } else {
+            const std::uint64_t ended = shards[0].ended() + shards[1].ended();
+            if (letters.count() == 0 && ended == events) {
+                require(effect.get() == events, "it was quiet before a dead letter was read");
+            }
+        }
+    }
+    void end() { require(letters.count() == 0, "a dead letter was lost"); }
 };
 
 /// Whoever reads the ends first and then the beginnings never sees more ends than beginnings.

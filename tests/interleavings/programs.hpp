@@ -103,6 +103,10 @@ inline std::vector<Program> inbox_programs_all() {
                                                                                         small),
         program<MakesARing>("makes a ring", {.preemptions = 3, .stale_reads = 1}),
         program<CountsEnds>("counts ends", small),
+        program<LetsAnEventRun<false>>("lets an event run whose key is free", small),
+        program<LetsAnEventRun<true>>("lets a spilled event run", small),
+        program<MovesWhatWasSpilled>("moves what was spilled", small),
+        program<ReadsTheDeadLetters>("reads the dead letters", {.preemptions = 3, .stale_reads = 1}),
     };
 }
 
@@ -117,6 +121,8 @@ inline std::vector<Program> waiting_programs_all() {
         program<ChangesUnderTheLock<2>>("2 change under the lock", small),
         program<ChangesUnderTheLock<3>>("3 change under the lock", {.preemptions = 2, .stale_reads = 1}),
         program<AddsATask>("adds a task", far),
+        program<ParksForSomething>("parks for something", small),
+        program<ParksForTwo>("parks for two", far),
     };
 }
 
@@ -135,6 +141,15 @@ inline std::vector<Program> reclaim_programs_all() {
         program<EndsASubscription<ExploredKernelFence, 1>>("ends a subscription", small),
         program<EndsASubscription<ExploredFullFence, 1>>("ends a subscription, without the kernel", small),
         program<EndsASubscription<ExploredKernelFence, 2>>("ends a subscription that 2 run", {.preemptions = 2}),
+        program<WaitsForWhoEndsIt<ExploredKernelFence>>("waits for who ends it", small),
+        program<WaitsForTheLastEnd<ExploredKernelFence, 1>>("waits for the last end", small),
+        program<WaitsForTheLastEnd<ExploredFullFence, 1>>("waits for the last end, without the kernel", small),
+        program<WaitsForTheLastEnd<ExploredKernelFence, 2>>("waits for the last of two ends", far),
+        program<ClosesWhilePublishesAreToCome<ExploredKernelFence, 1>>("closes while a publish is to come", small),
+        program<ClosesWhilePublishesAreToCome<ExploredFullFence, 1>>(
+            "closes while a publish is to come, without the kernel", small),
+        program<ClosesWhilePublishesAreToCome<ExploredKernelFence, 2>>("closes while 2 are to come",
+                                                                       {.preemptions = 2, .stale_reads = 1}),
         program<SitsDown<2, 2>>("2 sit down", small),
         program<SitsDown<3, 1>>("3 sit down", far),
     };

@@ -7,8 +7,11 @@
 #include <gossip/concurrency/wait_queue.hpp>
 #include <gossip/core/ref_count.hpp>
 #include <gossip/dispatch/attention.hpp>
+#include <gossip/dispatch/awaiting.hpp>
+#include <gossip/dispatch/ledger.hpp>
 #include <gossip/dispatch/presence.hpp>
 #include <gossip/dispatch/seat.hpp>
+#include <gossip/dispatch/tenure.hpp>
 
 #include "support/explored_atomic.hpp"
 #include "support/explored_fence.hpp"
@@ -67,9 +70,15 @@ struct ReadsWhatIsReplaced {
             const Freeable* const before = snapshot.replace(&all[i + 1]);
             require(before == &all[i], "another one was replaced");
             ++newest;
-            fence.heavy();
+            std::array<bool, replacements + 1> shown{};
+            gossip::detail::look_at_seats(*this, fence, [&](const Hazard& hazard) {
+                const void* const list = hazard.shown();
+                for (unsigned old = 0; old <= i; ++old) {
+                    shown[old] = shown[old] || list == &all[old];
+                }
+            });
             for (unsigned old = 0; old <= i; ++old) {
-                if (!all[old].freed && !shown(&all[old])) {
+                if (!all[old].freed && !shown[old]) {
                     all[old].free();
                 }
             }
@@ -83,13 +92,11 @@ struct ReadsWhatIsReplaced {
         require(list->read() == 100 + static_cast<std::uint64_t>(list - all), "what was read was not built");
         hazard.clear();
     }
-    bool shown(const Freeable* list) const {
+    template <class F>
+    void for_each(F&& visit) const {
         for (const Hazard& hazard : hazards) {
-            if (hazard.shown() == list) {
-                return true;
-            }
+            visit(hazard);
         }
-        return false;
     }
 };
 
@@ -229,6 +236,8 @@ using Presence = gossip::detail::BasicPresence<ExploredAtomic>;
 using Attention = gossip::detail::BasicAttention<ExploredAtomic>;
 using Enders = gossip::BasicWaitQueue<ExploredAtomic, ExploredParker, ExploredMutex>;
 
+using Tenure = gossip::detail::BasicTenure<ExploredAtomic>;
+
 /// A subscription is ended while others run its processor, again and again, as the engine does it: nobody is in the
 /// processor when it is freed, and whoever waits for that does not wait for ever.
 template <class Fence, unsigned runners>
@@ -240,47 +249,41 @@ struct EndsASubscription {
     Attention attention;
     Enders enders;
     ExploredParker parker;
-    ExploredAtomic<bool> active{true};
+    Tenure tenure;
     Freeable processor;
 
     EndsASubscription() { processor.fill(1); }
     void run(unsigned me) {
         if (me != runners) {
             for (int i = 0; i < 2; ++i) {
-                presences[me].show(&processor, fence);
-                tell();
-                if (active.load(std::memory_order_relaxed)) {
+                presences[me].show(&processor, fence); // a light half, for the look at the bit as well
+                if ((attention.raised() & enders_bit) != 0) {
+                    enders.wake_all();
+                }
+                if (tenure.goes_on()) {
                     require(processor.read() == 1, "a processor was changed while it ran");
                 }
-                presences[me].show(nullptr, fence);
-                tell();
+                presences[me].show(nullptr);
+                gossip::detail::tell_line(enders, attention, enders_bit, fence);
             }
             return;
         }
-        active.store(false, std::memory_order_relaxed);
-        fence.heavy();
+        tenure.end(this);
         {
             Enders::Waiter waiter(parker);
             for (;;) {
-                enders.join(waiter);
-                attention.raise(enders_bit);
-                fence.heavy();
+                gossip::detail::get_in_line(enders, waiter, attention, enders_bit, fence);
                 if (!running()) {
                     break;
                 }
                 enders.park(waiter, -1);
             }
+            gossip::detail::get_out_of_line(enders, waiter, attention, enders_bit);
         }
         processor.free();
-        attention.lower(enders_bit);
     }
-    void end() { require(processor.freed && !running() && attention.bits() == 0, "a subscription was not ended"); }
+    void end() { require(processor.freed && !running() && attention.raised() == 0, "a subscription was not ended"); }
 
-    void tell() {
-        if ((attention.bits() & enders_bit) != 0) {
-            enders.wake_all();
-        }
-    }
     bool running() const {
         bool some = false;
         for (const Presence& presence : presences) {
@@ -288,6 +291,127 @@ struct EndsASubscription {
         }
         return some;
     }
+};
+
+/// One ends a subscription, and runs what a batch of it has collected; another, who finds that it is being ended, goes
+/// on when that is over, and has seen it.
+template <class Fence>
+struct WaitsForWhoEndsIt {
+    static constexpr unsigned threads = 2;
+    static constexpr std::uint32_t enders_bit = 1;
+    Fence fence;
+    Attention attention;
+    Enders enders;
+    ExploredParker parkers[2];
+    ExploredMutex registry;
+    bool removed = false;
+    Tenure tenure;
+    ExploredValue batch{0};
+
+    void run(unsigned me) {
+        registry.lock();
+        const bool mine = !removed;
+        if (mine) {
+            removed = true;
+            tenure.end(this);
+        }
+        registry.unlock();
+        Enders::Waiter waiter(parkers[me]);
+        for (;;) {
+            gossip::detail::get_in_line(enders, waiter, attention, enders_bit, fence);
+            if (mine || tenure.ended_by() == nullptr) {
+                break;
+            }
+            enders.park(waiter, -1);
+        }
+        gossip::detail::get_out_of_line(enders, waiter, attention, enders_bit);
+        batch = ExploredValue(batch.get() + 1);
+        if (mine) {
+            tenure.over();
+            gossip::detail::tell_line(enders, attention, enders_bit, fence);
+        }
+    }
+    void end() { require(batch.get() == 2 && attention.raised() == 0, "an end was not waited for"); }
+};
+
+/// Events end while somebody waits for that: he sees the last one, or is woken by it.
+template <class Fence, unsigned workers>
+struct WaitsForTheLastEnd {
+    static constexpr unsigned threads = workers + 1;
+    using Shard = gossip::BasicLedgerShard<ExploredAtomic>;
+    Fence fence;
+    Enders drainers;
+    ExploredParker parker;
+    Shard shards[workers];
+    ExploredValue effects[2] = {ExploredValue(0), ExploredValue(0)};
+
+    void run(unsigned me) {
+        if (me != workers) {
+            effects[me] = ExploredValue(1);
+            shards[me].add(gossip::Tally::handled);
+            gossip::detail::tell_line(drainers, fence);
+            return;
+        }
+        Enders::Waiter waiter(parker);
+        for (;;) {
+            gossip::detail::get_in_line(drainers, waiter, fence);
+            std::uint64_t ended = 0;
+            for (const Shard& shard : shards) {
+                ended += shard.of(gossip::Tally::handled);
+            }
+            if (ended == workers) {
+                break;
+            }
+            drainers.park(waiter, -1);
+        }
+        drainers.leave(waiter);
+        for (unsigned i = 0; i < workers; ++i) {
+            require(effects[i].get() == 1, "an end was seen before what led to it");
+        }
+    }
+    void end() { require(!drainers.any(), "somebody still waits"); }
+};
+
+/// Publishes that are to come, while the bus is closed: one that has found it open is done when the shutdown has found
+/// that none is to come, which it waits for and is told of.
+template <class Fence, unsigned publishers>
+struct ClosesWhilePublishesAreToCome {
+    static constexpr unsigned threads = publishers + 1;
+    using ToCome = gossip::detail::BasicPublishesToCome<ExploredAtomic>;
+    Fence fence;
+    ToCome to_come;
+    ExploredAtomic<bool> closed{false};
+    Enders drainers;
+    ExploredParker parker;
+    ExploredValue published[2] = {ExploredValue(0), ExploredValue(0)};
+
+    void run(unsigned me) {
+        if (me != publishers) {
+            to_come.open(fence);
+            if (!closed.load(std::memory_order_relaxed)) {
+                published[me] = ExploredValue(1);
+            }
+            to_come.close(fence);
+            if (closed.load(std::memory_order_relaxed)) {
+                gossip::detail::tell_line(drainers, fence);
+            }
+            return;
+        }
+        closed.store(true, std::memory_order_relaxed);
+        Enders::Waiter waiter(parker);
+        for (;;) {
+            gossip::detail::get_in_line(drainers, waiter, fence);
+            if (!to_come.any()) {
+                break;
+            }
+            drainers.park(waiter, -1);
+        }
+        drainers.leave(waiter);
+        for (unsigned i = 0; i < publishers; ++i) {
+            published[i] = ExploredValue(0); // the report is written
+        }
+    }
+    void end() { require(!to_come.any() && !drainers.any(), "a publish is still to come"); }
 };
 
 } // namespace gossip_test::reclaim_programs

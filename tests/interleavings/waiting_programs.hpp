@@ -5,6 +5,7 @@
 #include <gossip/concurrency/brief_lock.hpp>
 #include <gossip/concurrency/wait_queue.hpp>
 #include <gossip/dispatch/task.hpp>
+#include <gossip/platform.hpp>
 
 #include "support/explored_atomic.hpp"
 #include "support/explored_parker.hpp"
@@ -24,6 +25,65 @@ struct GivesWay {
     void operator()(unsigned) const { Execution::now().yield(); }
 };
 using Lock = gossip::detail::BasicBriefLock<ExploredAtomic, GivesWay>;
+
+/// The parker of platform.hpp on a system call that waits while a word is 0.
+class WordParker {
+public:
+    void park() {
+        permit_.use([](ExploredAtomic<std::uint32_t>& word) {
+            if (word.fetch_add(0, std::memory_order_relaxed) == 0) { // as the kernel looks: it goes to sleep with that
+                Execution::now().wait(&word, -1);
+            }
+            return true;
+        });
+    }
+    void unpark() {
+        permit_.give([](ExploredAtomic<std::uint32_t>& word) {
+            Execution::now().step();
+            Execution::now().wake(&word);
+        });
+    }
+
+private:
+    gossip::platform::detail::BasicPermit<ExploredAtomic> permit_;
+};
+
+/// A thread parks until another has left it something.
+struct ParksForSomething {
+    static constexpr unsigned threads = 2;
+    WordParker parker;
+    ExploredValue something{0};
+
+    void run(unsigned me) {
+        if (me != 0) {
+            something = ExploredValue(1);
+            parker.unpark();
+            return;
+        }
+        parker.park();
+        require(something.get() == 1, "it was unparked by nobody");
+    }
+    void end() {}
+};
+
+/// A thread parks again and again until two others have done something and told it so.
+struct ParksForTwo {
+    static constexpr unsigned threads = 3;
+    WordParker parker;
+    ExploredAtomic<unsigned> done{0};
+
+    void run(unsigned me) {
+        if (me != 0) {
+            done.fetch_add(1, std::memory_order_relaxed);
+            parker.unpark();
+            return;
+        }
+        while (done.load(std::memory_order_relaxed) != 2) {
+            parker.park();
+        }
+    }
+    void end() {}
+};
 
 /// As many threads as there are waiters wait until something can be had, each for one piece, of which one thread makes
 /// as many, one after another.

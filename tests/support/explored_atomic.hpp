@@ -73,7 +73,7 @@ public:
                                int line = __builtin_LINE(), const char* file = __builtin_FILE()) {
         if (Execution::now().fails_for_no_reason()) {
             step();
-            expected = read_newest(failure);
+            expected = read_newest(failed(failure, line, file));
             tell({file, line, Operation::compare_exchange}, "fails for no reason");
             return false;
         }
@@ -174,10 +174,14 @@ private:
         return old;
     }
 
+    static std::memory_order failed(std::memory_order order, int line, const char* file) {
+        return Mutation::order(order, {file, line, Operation::compare_exchange_failed});
+    }
     bool compare_exchange(T& expected, T wanted, std::memory_order success, std::memory_order failure,
                           const Site& site) {
         step();
         success = Mutation::order(success, site);
+        failure = failed(failure, site.line, site.file);
         const bool torn = Mutation::tears(site);
         const T old = torn ? read(success) : stores_.back().value;
         if (old != expected) {

@@ -20,12 +20,21 @@ enum class Operation : std::uint8_t {
     fetch_or,
     fetch_and,
     compare_exchange,
-    fence // half of an asymmetric one; relaxed: it is left out
+    compare_exchange_failed, // its other order
+    fence                    // half of an asymmetric one; relaxed: it is left out
 };
 
 inline const char* name_of(Operation operation) {
-    constexpr const char* names[] = {"load",     "store",     "exchange",         "fetch_add", "fetch_sub",
-                                     "fetch_or", "fetch_and", "compare_exchange", "fence"};
+    constexpr const char* names[] = {"load",
+                                     "store",
+                                     "exchange",
+                                     "fetch_add",
+                                     "fetch_sub",
+                                     "fetch_or",
+                                     "fetch_and",
+                                     "compare_exchange",
+                                     "compare_exchange_failed",
+                                     "fence"};
     return names[static_cast<unsigned>(operation)];
 }
 

@@ -15,11 +15,11 @@ namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 /// Bits that say what there is besides the plain way of an event; while none is up nobody looks for any of it.
 ///
 /// Threads: every member from any thread.
-/// Cost:    `bits` is one load, `raise` too while the bit is up.
+/// Cost:    `raised` is one load, `raise` too while the bit is up.
 template <template <class> class Atom = std::atomic>
 class BasicAttention {
 public:
-    [[nodiscard]] std::uint32_t bits() const noexcept {
+    [[nodiscard]] std::uint32_t raised() const noexcept {
         return bits_.load(std::memory_order_relaxed); // relaxed: who raises a bit wakes somebody afterwards
     }
     void raise(std::uint32_t bit) noexcept {

@@ -3,6 +3,7 @@
 #include <gossip/concurrency/brief_lock.hpp>
 #include <gossip/core/event.hpp>
 #include <gossip/core/event_access.hpp>
+#include <gossip/dispatch/backlog_hints.hpp>
 #include <gossip/dispatch/backlog_lane.hpp>
 #include <gossip/dispatch/held_keys.hpp>
 #include <gossip/dispatch/taken_event.hpp>
@@ -12,7 +13,6 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <memory>
 #include <mutex>
 #include <new>
@@ -40,7 +40,7 @@ public:
     using Ticket = EventRing::Ticket;
     using Refusal = EventRing::Refusal;
     enum class Oldest : std::uint8_t { none, holds_key, waits_for_key };
-    static constexpr Ticket none = std::numeric_limits<Ticket>::max();
+    static constexpr Ticket none = BasicBacklogHints<>::none;
 
     /// Accepts a keyed event into `ring`: in line if its key is free, parked behind the others of its key if not.
     /// Moves from `event` only if accepted. May throw std::bad_alloc; nothing has changed then.
@@ -149,10 +149,7 @@ public:
     }
 
     /// The ticket of the first ready event of a lane, or `none`.
-    [[nodiscard]] Ticket first_ready(std::size_t lane) const noexcept {
-        return first_ready_[lane].load(
-            std::memory_order_seq_cst); // [ready] what was there before the caller's announcement
-    }
+    [[nodiscard]] Ticket first_ready(std::size_t lane) const noexcept { return hints_.first_ready(lane); }
     /// Takes the first ready event of a lane if its ticket is below `limit`.
     [[nodiscard]] bool take_ready(std::size_t lane, EventRing& ring, Ticket limit, TakenEvent& into) noexcept {
         const std::lock_guard lock(lock_);
@@ -172,10 +169,7 @@ public:
     }
 
     /// How many spilled events of a lane may run now.
-    [[nodiscard]] std::size_t spilled(std::size_t lane) const noexcept {
-        return spilled_[lane].load(
-            std::memory_order_seq_cst); // [ready] what was there before the caller's announcement
-    }
+    [[nodiscard]] std::size_t spilled(std::size_t lane) const noexcept { return hints_.spilled(lane); }
     /// Takes the first of them, unless something in the ring may run: that was accepted before it.
     [[nodiscard]] bool take_spilled(std::size_t lane, EventRing& ring, TakenEvent& into) noexcept {
         std::unique_ptr<Spilled> node;
@@ -188,7 +182,7 @@ public:
         if (here.spilled.empty()) {
             ring.raise_gate();
         }
-        spilled_[lane].fetch_sub(1, std::memory_order_seq_cst); // [ready] nobody needs to stay awake for it
+        hints_.took_spilled(lane);
         into.take(node->event());
         return true;
     }
@@ -276,8 +270,6 @@ public:
 
 private:
     // Edges: each name stands at both of its ends in the code
-    //   [ready]    what may run (seq_cst), followed by the look whether somebody sleeps, is ordered with a worker's
-    //              announcement that it will sleep, followed by its look at this
     //   [spilled]  an event is counted (release) before whoever sees its end reads the count (acquire)
 
     using Link = WaitingLink;
@@ -349,7 +341,7 @@ private:
                 replace(*first.key, link_to(first), park(lane, ring, ticket, *first.key));
             } else {
                 ring.commit(ticket);
-                spilled_[lane].fetch_sub(1, std::memory_order_seq_cst); // [ready] after its ticket was drawn
+                hints_.moved_in(lane);
             }
             static_cast<void>(list.remove(first));
         }
@@ -363,12 +355,11 @@ private:
         show_first(lane);
     }
     void show_first(std::size_t lane) noexcept {
-        first_ready_[lane].store(lanes_[lane].ready.empty() ? none : lanes_[lane].ready.front(),
-                                 std::memory_order_seq_cst); // [ready] before the caller looks who sleeps
+        hints_.show_first(lane, lanes_[lane].ready.empty() ? none : lanes_[lane].ready.front());
     }
     void let_run(Spilled& spilled) noexcept {
         lanes_[spilled.lane].spilled.let_run(spilled);
-        spilled_[spilled.lane].fetch_add(1, std::memory_order_seq_cst); // [ready] before somebody is woken for it
+        hints_.let_run(spilled.lane);
     }
     static void count(std::atomic<std::size_t>& counter, int by) noexcept {
         counter.fetch_add(static_cast<std::size_t>(by), std::memory_order_release); // [spilled] statistics
@@ -379,8 +370,7 @@ private:
     mutable BriefLock lock_;
     HeldKeys keys_;
     std::array<Lane, priority_count> lanes_;
-    std::array<std::atomic<Ticket>, priority_count> first_ready_{none, none, none, none};
-    std::array<std::atomic<std::size_t>, priority_count> spilled_{};
+    BasicBacklogHints<> hints_{};
     std::uint64_t moved_in_ = 0; // of those spilled; under lock_
     std::array<std::atomic<std::uint64_t>, priority_count> parked_ever_{};
     std::atomic<std::size_t> parked_{0};

@@ -45,7 +45,7 @@ inline void Engine::run_event(Seat& seat, Frame& frame, Event& event, Kind kind,
     }
     if (list == nullptr) {
         if (kind == Kind::letter) {
-            open_letters_.fetch_sub(1, std::memory_order_seq_cst); // [letters] those who listened have gone
+            open_letters_.close(); // [letters] those who listened have gone
             return;
         }
         if (EventAccess::has_extras(event)) {
@@ -97,10 +97,10 @@ inline void Engine::leave(Seat& seat) noexcept {
 /// True if the processor may be called: shows that it runs before it looks whether its subscription has ended.
 inline bool Engine::enter(Seat& seat, const Subscriber& subscriber) noexcept {
     seat.current.show(&subscriber, registry_.fence()); // [running] [returned] shown; now the looks
-    if ((inbox_.attention() & Inbox::enders_bit) != 0) [[unlikely]] {
+    if ((inbox_.raised() & Inbox::enders_bit) != 0) [[unlikely]] {
         enders_.wake_all();
     }
-    return subscriber.active.load(std::memory_order_acquire); // [running] or whoever ends it sees us in it
+    return subscriber.tenure.goes_on(); // [running] or whoever ends it sees us in it
 }
 
 /// The short way: processors that see the data alone. Nothing can be deferred.
@@ -149,7 +149,7 @@ inline void Engine::end_well(Seat& seat, Event& event, Kind kind) noexcept {
 }
 inline void Engine::count_as_handled(Seat& seat, Kind kind) noexcept {
     if (kind == Kind::letter) {
-        open_letters_.fetch_sub(1, std::memory_order_seq_cst); // [letters] it has been read
+        open_letters_.close(); // [letters] it has been read
     } else {
         seat.ledger.add(Tally::handled);
     }

@@ -91,20 +91,23 @@ struct Totals {
 
 // Edges: each name stands at both of its ends in the code, here or in the files that make up the engine
 //   [running]    a run's store of `current` (release), the light half of a fence, and its look at what forbids it
-//                (`active`, a closed intake, `giving_up_`) are ordered with the setting of that, the heavy half, and a
-//                look at `current` (acquire): at least one sees the other. What a run does happens before whoever sees
-//                `current` changed goes on
+//                (the subscription's tenure, a closed intake, `giving_up_`) are ordered with the setting of that, the
+//                heavy half, and a look at `current` (acquire): at least one sees the other. What a run does happens
+//                before whoever sees `current` changed goes on
 //   [returned]   a run's next store of `current` (release), the light half, and its look at the enders' bit are ordered
-//                with the bit's raising (seq_cst), the heavy half, and the ender's look at `current`: at least one sees
-//                the other
+//                with the bit's raising, the heavy half, and the ender's look at `current`: at least one sees the other
+//   [ended]      whoever ends a subscription says that it is over (release) after the last run of its batches, which
+//                happens before whoever sees that (acquire) goes on
 //   [drained]    an end's counting (release), the light half, and the look for drainers are ordered with a drainer's
-//                joining (seq_cst), the heavy half, and its look at the counters: at least one sees the other. Ends on
-//                workers are told of when the worker has nothing to do
-//   [letters]    a dead letter is counted (seq_cst) before the end of the event that it is about, and taken off after
-//                its own counter; is_quiet reads the ends first, then the open letters
-//   [to_come]    a publish to come is counted as one (seq_cst), then the light half, and a look whether the intake is
-//                closed, are ordered with its closing (seq_cst), the heavy half, and shutdown's look at the number: at
-//                least one sees the other. It is taken off (seq_cst) after the counter of what became of it
+//                joining, the heavy half, and its look at the counters: at least one sees the other. Ends on workers
+//                are told of when the worker has nothing to do
+//   [letters]    a dead letter is open before the end of the event that it is about is counted; its closing (release),
+//                after its own counter, happens before the count (acquire) of whoever reads the ends before that, and
+//                the beginnings after it
+//   [to_come]    a publish to come is counted as one, then the light half, and a look whether the intake is closed, are
+//                ordered with its closing, the heavy half, and shutdown's look at the number: at least one sees the
+//                other. It is taken off (release) after the counter of what became of it, and before shutdown's look
+//                (acquire) that misses it
 //   [giving_up]  shutdown's setting of the flag (seq_cst) happens before it wakes the workers; they look at it before
 //                they take anything, others when they have waited for a while
 //   [late]       the setting of `no_more_redeliveries_` (seq_cst), then the look through the timers, is ordered by
@@ -186,11 +189,10 @@ public:
     /// Shutdown waits for those that are to come and not yet counted as anything else, wherever they are: among the
     /// timers, the tasks, or in the hands of a thread that adds one, cancels it or has just found it due.
     void publish_to_come() noexcept {
-        to_come_.fetch_add(1, std::memory_order_seq_cst); // [to_come] before the look whether the bus is closed
-        registry_.fence().light();
+        to_come_.open(registry_.fence()); // [to_come] before the look whether the bus is closed
     }
     void publish_came() noexcept {
-        to_come_.fetch_sub(1, std::memory_order_seq_cst); // [to_come] after its counter
+        to_come_.close(registry_.fence()); // [to_come] after its counter
         if (closed()) {
             tell_drainers();
         }
@@ -237,19 +239,13 @@ public:
     }
     /// After an end on a thread that is no worker: whoever waits for quiet looks again.
     void tell_drainers() noexcept {
-        registry_.fence().light(); // [drained] what has ended here is counted
-        if (drainers_.any()) {
-            drainers_.wake_all();
-        }
+        tell_line(drainers_, registry_.fence()); // [drained] what has ended here is counted
     }
     /// Whether somebody has ended a subscription, in whatever bus, whose processor this thread is in.
     [[nodiscard]] static bool ended_around_here() noexcept;
     /// After a run has ended: whoever waits for that looks again.
     void tell_enders() noexcept {
-        registry_.fence().light(); // [returned] `current` is another
-        if ((inbox_.attention() & Inbox::enders_bit) != 0) [[unlikely]] {
-            enders_.wake_all();
-        }
+        tell_line(enders_, inbox_, Inbox::enders_bit, registry_.fence()); // [returned] `current` is another
     }
     void report(const Error& error, const Event& event, SubscriptionId id, std::string_view name, bool letter) noexcept;
 
@@ -365,7 +361,7 @@ private:
     void give_up_everything(Seat& seat) noexcept;
     void give_up_tasks(Seat& seat) noexcept;
     [[nodiscard]] bool publishes_to_come() const noexcept {
-        return to_come_.load(std::memory_order_seq_cst) != 0; // [to_come] after the intake was closed
+        return to_come_.any(); // [to_come] after the intake was closed
     }
     template <class Wanted>
     std::size_t give_up_timers(Seat& seat, Wanted wanted) noexcept;
@@ -377,8 +373,8 @@ private:
     SeatTable seats_;
     SubscriptionRegistry registry_;
     Inbox inbox_;
-    WaitQueue drainers_;                    // these two outlive the tasks and the timers
-    std::atomic<std::uint64_t> to_come_{0}; // publishes
+    WaitQueue drainers_; // these two outlive the tasks and the timers
+    BasicPublishesToCome<> to_come_{};
     TaskQueue tasks_;
     TimerList timers_;
     const std::shared_ptr<HelperThreads> helpers_ = std::make_shared<HelperThreads>();
@@ -386,7 +382,7 @@ private:
     const std::stop_token stop_token_{stop_.get_token()};
     WaitQueue enders_; // those who wait for the runs of a subscription to end
     CollectorList collectors_;
-    std::atomic<std::uint64_t> open_letters_{0};
+    BasicOpenLetters<> open_letters_{};
     std::atomic<bool> no_more_redeliveries_{false};
     std::atomic<bool> giving_up_{false};
     std::atomic<bool> complete_{false};

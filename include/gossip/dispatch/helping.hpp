@@ -122,7 +122,7 @@ inline std::shared_ptr<void> Helping::stop_at(std::int64_t due_ns, std::stop_sou
     return engine_->stop_at(due_ns, std::move(source));
 }
 inline Ended Helping::ended() const noexcept {
-    if (!subscriber_->active.load(std::memory_order_acquire)) { // [running] somebody ends it
+    if (!subscriber_->tenure.goes_on()) { // [running] somebody ends it
         return Ended::itself;
     }
     return Engine::ended_around_here() ? Ended::around_it : Ended::no;

@@ -208,7 +208,7 @@ public:
     /// a run afterwards looks whether somebody sleeps.
     [[nodiscard]] bool take_by_priority(unsigned worker, Seat& seat, TakenEvent& into,
                                         const std::array<Ticket, priority_count>* limits = nullptr) noexcept {
-        const std::uint32_t wanted = attention();
+        const std::uint32_t wanted = raised();
         auto& skipped = worker == no_worker ? skipped_by_pollers_ : seat.skipped;
         const auto set = [&skipped](std::size_t lane, std::uint8_t times) {
             skipped[lane].store(times, std::memory_order_relaxed); // relaxed: a tally; two who poll may lose one
@@ -252,7 +252,7 @@ public:
         return backlog_.take_parked(lanes_.all(), into);
     }
 
-    [[nodiscard]] std::uint32_t attention() const noexcept { return attention_.bits(); }
+    [[nodiscard]] std::uint32_t raised() const noexcept { return attention_.raised(); }
     void raise(std::uint32_t bit) noexcept { attention_.raise(bit); }
     /// The caller then looks again whether there is a reason for the bit, and if so raises it.
     void lower(std::uint32_t bit) noexcept { attention_.lower(bit); }

@@ -30,6 +30,7 @@ enum class Tally : std::uint8_t {
 
 // Edges: each name stands at both of its ends in the code
 //   [counted]  add's store(release)  happens before  of's load(acquire): who sees an end has seen its beginning
+// Edges: those of gossip/dispatch/engine.hpp
 
 /// The counters of one seat: written by whoever holds the seat, read by anybody.
 ///
@@ -57,5 +58,55 @@ private:
 };
 
 using LedgerShard = BasicLedgerShard<>;
+
+namespace detail {
+
+/// Dead letters that are on their way: opened before the end of the event that they are about is counted, closed when
+/// they have been read, or after the counter of what became of them else.
+///
+/// Threads: every member from any thread.
+template <template <class> class Atom = std::atomic>
+class BasicOpenLetters {
+public:
+    void open() noexcept { open_.fetch_add(1, std::memory_order_relaxed); } // relaxed: seen with the event's end
+    void close() noexcept {
+        open_.fetch_sub(1, std::memory_order_release); // [letters] what its processors did, and what they published
+    }
+    /// Asked after the ends of events.
+    [[nodiscard]] std::uint64_t count() const noexcept {
+        return open_.load(std::memory_order_acquire); // [letters] what those that are gone have led to
+    }
+
+private:
+    Atom<std::uint64_t> open_{0};
+};
+
+/// Publishes to come, from before the look whether the bus is closed until what became of them is counted.
+///
+/// Threads: every member from any thread.
+template <template <class> class Atom = std::atomic>
+class BasicPublishesToCome {
+public:
+    /// The caller then looks whether the bus is closed.
+    template <class Fence>
+    void open(const Fence& fence) noexcept {
+        count_.fetch_add(1, std::memory_order_relaxed); // relaxed: the fence is between this and that look
+        fence.light();                                  // [to_come] one more; now the look
+    }
+    /// The same: a shutdown may wait for this.
+    template <class Fence>
+    void close(const Fence& fence) noexcept {
+        count_.fetch_sub(1, std::memory_order_release); // [to_come] what became of it is counted
+        fence.light();                                  // [to_come] one less; now the look
+    }
+    [[nodiscard]] bool any() const noexcept {
+        return count_.load(std::memory_order_acquire) != 0; // [to_come] what became of those that are gone
+    }
+
+private:
+    Atom<std::uint64_t> count_{0};
+};
+
+} // namespace detail
 
 } // namespace gossip::GOSSIP_VERSION_NAMESPACE

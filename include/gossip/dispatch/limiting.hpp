@@ -74,7 +74,7 @@ inline bool Engine::ended_around_here() noexcept {
     for (const Frame* frame = innermost; frame != nullptr; frame = frame->outer) {
         const void* const current = frame->seat->current.own();
         if (current != nullptr && current != frame->seat &&
-            !static_cast<const Subscriber*>(current)->active.load(std::memory_order_acquire)) { // [running] it is over
+            !static_cast<const Subscriber*>(current)->tenure.goes_on()) { // [running] it is over
             return true;
         }
     }
@@ -114,8 +114,8 @@ inline Result Engine::take_turn(Run& run, Subscriber& subscriber, bool& has_turn
             continue;
         }
         const bool patient = limit.changed.wait_for(lock, std::chrono::milliseconds(10)) ==
-                             std::cv_status::no_timeout;          // awake now and then to see what follows
-        if (!subscriber.active.load(std::memory_order_acquire)) { // [running] ended meanwhile: it is not called
+                             std::cv_status::no_timeout; // awake now and then to see what follows
+        if (!subscriber.tenure.goes_on()) {              // [running] ended meanwhile: it is not called
             return {};
         }
         if (giving_up()) {
@@ -179,7 +179,7 @@ inline void Engine::hand_on(Subscriber& subscriber) noexcept {
 inline bool Engine::passes_filter(const Event& event, const Subscriber& subscriber, Result& asked) noexcept {
     bool wanted = false;
     asked = guard([&] { wanted = subscriber.options.filter(event); });
-    return asked && wanted && subscriber.active.load(std::memory_order_acquire); // [running] ended by its filter
+    return asked && wanted && subscriber.tenure.goes_on(); // [running] ended by its filter
 }
 
 inline Result Engine::run_special(Run& run, Context& context, Subscriber& subscriber) noexcept {

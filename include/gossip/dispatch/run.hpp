@@ -160,7 +160,7 @@ inline bool Run::stop_requested() const noexcept {
     return engine_.stop_token_.stop_requested() || engine_.patience_ns() == 0;
 }
 inline Ended Run::ended() const noexcept {
-    if (subscriber_ != nullptr && !subscriber_->active.load(std::memory_order_acquire)) { // [running] somebody ends it
+    if (subscriber_ != nullptr && !subscriber_->tenure.goes_on()) { // [running] somebody ends it
         return Ended::itself;
     }
     return Engine::ended_around_here() ? Ended::around_it : Ended::no;

@@ -100,7 +100,7 @@ inline void Engine::drop(Seat& seat, Event& event) noexcept {
 inline void Engine::abandon(Seat& seat, Event& event, Kind kind) noexcept {
     if (kind == Kind::letter) {
         seat.ledger.add(Tally::dead_letters_abandoned);
-        open_letters_.fetch_sub(1, std::memory_order_seq_cst); // [letters] after its counter
+        open_letters_.close(); // [letters] after its counter
         return;
     }
     if (settings_.on_drop) {
@@ -117,7 +117,7 @@ inline void Engine::end(Seat& seat, Event& event, Kind kind, std::vector<Failure
                         std::int64_t first_failed_ns) noexcept {
     if (failures.empty()) {
         if (kind == Kind::letter) {
-            open_letters_.fetch_sub(1, std::memory_order_seq_cst); // [letters] it has been read
+            open_letters_.close(); // [letters] it has been read
         } else {
             settle_receipt(event, Ending::handled, nullptr);
             seat.ledger.add(Tally::handled);
@@ -129,7 +129,7 @@ inline void Engine::end(Seat& seat, Event& event, Kind kind, std::vector<Failure
             report(failure.error, event, failure.subscription, failure.name, true);
         }
         seat.ledger.add(Tally::dead_letters_failed);
-        open_letters_.fetch_sub(1, std::memory_order_seq_cst); // [letters] after its counter
+        open_letters_.close(); // [letters] after its counter
         return;
     }
     std::unique_ptr<Task> letter;
@@ -150,7 +150,7 @@ inline void Engine::end(Seat& seat, Event& event, Kind kind, std::vector<Failure
         }
     }
     if (letter != nullptr) {
-        open_letters_.fetch_add(1, std::memory_order_seq_cst); // [letters] before the end of the event that it is about
+        open_letters_.open(); // [letters] before the end of the event that it is about
         seat.ledger.add(Tally::dead_letters);
     }
     settle_receipt(event, Ending::failed, &failures.front().error);
@@ -164,7 +164,7 @@ inline bool Engine::wants_redelivery(Seat& seat, const Subscriber& subscriber, i
                                      const Error& error) noexcept {
     const Redelivery& policy = subscriber.options.redelivery;
     if (attempt >= policy.attempts || is_fatal(error) || is_validation(error) ||
-        !subscriber.active.load(std::memory_order_acquire) ||    // [running] not for one that has ended
+        !subscriber.tenure.goes_on() ||                          // [running] not for one that has ended
         no_more_redeliveries_.load(std::memory_order_acquire)) { // [late] not while the bus ends
         return false;
     }
@@ -218,7 +218,7 @@ inline bool Engine::redeliver(Settlement::Part& part) noexcept {
         return false;
     }
     // Whoever ended the subscription, or the bus, meanwhile may have looked at the timers before this one was there.
-    if ((!subscriber->active.load(std::memory_order_acquire) ||    // [running] after the timers' lock
+    if ((!subscriber->tenure.goes_on() ||                          // [running] after the timers' lock
          no_more_redeliveries_.load(std::memory_order_acquire)) && // [late] the same
         withdraw(timer) != nullptr) {
         --part.attempt;
@@ -257,7 +257,7 @@ inline void Engine::end_without_memory(Seat& seat, Event& event, Kind kind, cons
     report(error, event, {}, {}, kind == Kind::letter);
     if (kind == Kind::letter) {
         seat.ledger.add(Tally::dead_letters_failed);
-        open_letters_.fetch_sub(1, std::memory_order_seq_cst); // [letters] after its counter
+        open_letters_.close(); // [letters] after its counter
     } else {
         settle_receipt(event, Ending::failed, &error);
         seat.ledger.add(Tally::failed);

@@ -45,7 +45,7 @@ private:
 inline bool Engine::is_quiet(const Own& own) const noexcept {
     std::uint64_t ended = 0;
     seats_.for_each([&ended](const Seat& seat) { ended += seat.ledger.ended(); });
-    if (open_letters_.load(std::memory_order_seq_cst) != own.letters) { // [letters] after the ends
+    if (open_letters_.count() != own.letters) { // [letters] after the ends
         return false;
     }
     std::uint64_t accepted = inbox_.accepted();
@@ -108,8 +108,7 @@ inline bool Engine::drain(std::chrono::nanoseconds timeout) {
     WaitQueue::Waiter waiter;
     bool quiet = false;
     for (;;) {
-        drainers_.join(waiter);
-        registry_.fence().heavy(); // [drained] whoever ends something from here on sees that we wait
+        get_in_line(drainers_, waiter, registry_.fence()); // [drained] whoever ends something now sees that we wait
         // Whoever pumps has the clock in hand: what it has made due comes first.
         quiet = !(pumped_ && (until_due() == 0 || tasks_.size() != 0)) && is_quiet(own_here());
         if (quiet || patience.over()) {
@@ -198,7 +197,7 @@ inline void Engine::abandon_open(Seat& seat) noexcept {
             receipt = EventAccess::receipt(open->event()); // the block may go as soon as the lock does
             seat.ledger.add(open->kind() == Kind::letter ? Tally::dead_letters_abandoned : Tally::abandoned);
             if (open->kind() == Kind::letter) {
-                open_letters_.fetch_sub(1, std::memory_order_seq_cst); // [letters] after its counter
+                open_letters_.close(); // [letters] after its counter
             }
         }
         if (receipt != nullptr) {
@@ -260,8 +259,7 @@ inline bool Engine::shutdown(std::optional<std::chrono::nanoseconds> timeout) {
         WaitQueue::Waiter waiter;
         bool in_time = true;
         for (;;) {
-            drainers_.join(waiter);
-            registry_.fence().heavy(); // [drained] whoever ends something from here on sees that we wait
+            get_in_line(drainers_, waiter, registry_.fence()); // [drained] whoever ends something now sees that we wait
             if (is_quiet({}) && !publishes_to_come() && !somebody_runs()) {
                 break;
             }
@@ -291,8 +289,8 @@ inline bool Engine::shutdown(std::optional<std::chrono::nanoseconds> timeout) {
         pool_.stop();
         const auto await_end = [&](const auto& over) {
             for (;;) {
-                drainers_.join(waiter);
-                registry_.fence().heavy(); // [drained] [running] whoever begins from here on sees that it is too late
+                // [drained] [running] [to_come] whoever begins from here on sees that it is too late
+                get_in_line(drainers_, waiter, registry_.fence());
                 if (over()) {
                     break;
                 }

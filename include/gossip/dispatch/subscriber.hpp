@@ -6,6 +6,7 @@
 #include <gossip/core/processor.hpp>
 #include <gossip/core/ref_count.hpp>
 #include <gossip/dispatch/subscription.hpp>
+#include <gossip/dispatch/tenure.hpp>
 #include <gossip/platform.hpp>
 
 #include <atomic>
@@ -125,13 +126,12 @@ public:
     const SubscriptionId id;
     Processor processor;
     const SubscribeOptions options;
-    std::atomic<bool> active{true};
-    std::atomic<const void*> ended_by{nullptr}; // the thread that is ending it, until it has done that
-    std::atomic<std::size_t> redeliveries{0};   // that wait for their time
-    std::unique_ptr<ConcurrencyLimit> limit;    // null: no limit
-    std::shared_ptr<void> listening;            // what its end takes back; null in one process
-    std::shared_ptr<Collector> collectors;      // the first of its batches; under the lock of the bus's CollectorList,
-    bool collects = true;                       // as is this: false once they have been ended
+    BasicTenure<> tenure{};
+    std::atomic<std::size_t> redeliveries{0}; // that wait for their time
+    std::unique_ptr<ConcurrencyLimit> limit;  // null: no limit
+    std::shared_ptr<void> listening;          // what its end takes back; null in one process
+    std::shared_ptr<Collector> collectors;    // the first of its batches; under the lock of the bus's CollectorList,
+    bool collects = true;                     // as is this: false once they have been ended
 
 private:
     ~Subscriber() = default;

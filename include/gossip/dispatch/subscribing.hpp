@@ -54,7 +54,6 @@ inline bool Engine::end_subscription(SubscriptionId id, Seat& seat) noexcept {
         }
         return false;
     }
-    registry_.fence().heavy(); // [running] every run that begins from here on sees that it is over
     const bool inside_itself = runs_on_this_thread(*this, *gone, nullptr);
     collectors_.end(*gone);
     CollectorList::for_each_of(*gone, [](Collector& collector) { collector.close(); });
@@ -87,7 +86,7 @@ inline bool Engine::end_subscription(SubscriptionId id, Seat& seat) noexcept {
         gone->processor.reset(); // nobody is in it, and nobody will be
     }
     gone->listening.reset();
-    gone->ended_by.store(nullptr, std::memory_order_release); // [running] others who end it need not wait for us
+    gone->tenure.over(); // [ended] others who end it need not wait for us
     tell_enders();
     return true;
 }
@@ -99,9 +98,8 @@ inline bool Engine::await_end_of_runs(const Subscriber& subscriber) noexcept {
     WaitQueue::Waiter waiter;
     bool nobody_left = false;
     for (;;) {
-        enders_.join(waiter);
-        inbox_.raise(Inbox::enders_bit);
-        registry_.fence().heavy(); // [returned] whoever returns from here on sees that we wait
+        // [running] [returned] whoever begins from here on sees that it is over, whoever returns that we wait
+        get_in_line(enders_, waiter, inbox_, Inbox::enders_bit, registry_.fence());
         const WaitGraph::Outlook outlook = wait_graph.look(self);
         nobody_left = outlook == WaitGraph::Outlook::nobody_runs;
         if (outlook != WaitGraph::Outlook::worth_it) {
@@ -109,14 +107,7 @@ inline bool Engine::await_end_of_runs(const Subscriber& subscriber) noexcept {
         }
         enders_.park(waiter, -1);
     }
-    enders_.leave(waiter);
-    if (!enders_.any()) {
-        inbox_.lower(Inbox::enders_bit);
-        if (enders_.any()) { // who came between may have missed a return while the bit was down
-            inbox_.raise(Inbox::enders_bit);
-            enders_.wake_all();
-        }
-    }
+    get_out_of_line(enders_, waiter, inbox_, Inbox::enders_bit);
     return nobody_left;
 }
 

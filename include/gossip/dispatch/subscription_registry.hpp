@@ -5,6 +5,7 @@
 #include <gossip/core/event_access.hpp>
 #include <gossip/core/event_type.hpp>
 #include <gossip/core/guard.hpp>
+#include <gossip/dispatch/awaiting.hpp>
 #include <gossip/dispatch/seat.hpp>
 #include <gossip/dispatch/subscriber.hpp>
 #include <gossip/platform.hpp>
@@ -105,7 +106,7 @@ public:
     }
 
     /// Takes the subscription off all lists; null if there is none of that id. Runs may still be under way, and so may
-    /// the end itself, until whoever ends it takes back that it does (`ended_by`): that long it is remembered.
+    /// the end itself, until whoever ends it says that it is over: that long it is remembered.
     [[nodiscard]] Ref<Subscriber> remove(SubscriptionId id, const void* ended_by = nullptr) noexcept {
         const std::lock_guard lock(mutex_);
         const auto found = std::find_if(members_.begin(), members_.end(),
@@ -115,9 +116,8 @@ public:
         }
         Member gone = std::move(*found);
         members_.erase(found);
-        gone.subscriber->ended_by.store(ended_by, std::memory_order_relaxed); // relaxed: others get it under the lock
-        gone.subscriber->active.store(false, std::memory_order_seq_cst);      // [running] before the caller's fence
-        live_.store(members_.size(), std::memory_order_relaxed);              // relaxed: statistics
+        gone.subscriber->tenure.end(ended_by);                   // [running] before the caller's fence
+        live_.store(members_.size(), std::memory_order_relaxed); // relaxed: statistics
         // Without memory inactive is enough: the lists that still name it pass it over, and go with the next change.
         succeeds([&] { rebuild(gone); });
         ending_.push_back(gone.subscriber);
@@ -202,11 +202,10 @@ public:
                 return;
             }
             over.reserve(ending_.size());
-            fence_.heavy(); // [hazard] [running] after the lists were replaced and the subscriptions ended
             std::vector<const void*> used;
             std::vector<const void*> running;
-            seats.for_each([&used, &running](const Seat& seat) {
-                if (const void* const current = seat.current.seen()) { // [running] keeps it
+            look_at_seats(seats, fence_, [&used, &running](const Seat& seat) { // [hazard] [running] after the changes
+                if (const void* const current = seat.current.seen()) {         // [running] keeps it
                     running.push_back(current);
                 }
                 if (const void* const list = seat.hazard.shown()) {
@@ -220,7 +219,7 @@ public:
             retired_.erase(idle, retired_.end());
             for (std::size_t i = ending_.size(); i-- > 0;) {
                 if (std::find(running.begin(), running.end(), ending_[i].get()) == running.end() &&
-                    ending_[i]->ended_by.load(std::memory_order_acquire) == nullptr) { // [running] it has been ended
+                    ending_[i]->tenure.ended_by() == nullptr) { // [ended] all of it
                     over.push_back(std::move(ending_[i]));
                     ending_[i] = std::move(ending_.back());
                     ending_.pop_back();

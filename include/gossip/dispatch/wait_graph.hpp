@@ -117,7 +117,7 @@ private:
             }
         });
         // Whoever ends it may be about to run what its batches have collected.
-        const void* const ender = waiter.target_.ended_by.load(std::memory_order_acquire); // [running] it has ended it
+        const void* const ender = waiter.target_.tenure.ended_by(); // [ended] if it is over, all of it
         if (ender != nullptr && ender != waiter.thread_ && waiter.until_ == Until::all_return) {
             visit(ender);
         }

@@ -59,7 +59,7 @@ inline bool Engine::work(unsigned worker) {
     if (timers_.next_due() != TimerList::never) [[unlikely]] {
         serve_timers();
     }
-    if (inbox_.attention() != 0) [[unlikely]] {
+    if (inbox_.raised() != 0) [[unlikely]] {
         const bool worked = work_attentively(worker, scope.frame());
         seat.current.show(nullptr); // [running] all have returned
         return worked;
@@ -68,7 +68,7 @@ inline bool Engine::work(unsigned worker) {
     const std::uint64_t begin = platform::ticks();
     const std::uint32_t most = ahead ? Inbox::longest_run : 1;
     std::uint32_t done = 0;
-    while (done < most && (done == 0 || inbox_.attention() == 0)) {
+    while (done < most && (done == 0 || inbox_.raised() == 0)) {
         TakenEvent event;
         bool kept = false;
         show();
@@ -149,7 +149,7 @@ inline bool Engine::work_attentively(unsigned worker, Frame& frame) {
             pool_.leaving(worker);
         }
     };
-    if ((inbox_.attention() & Inbox::tasks_bit) != 0 && seat.tasks_in_a_row < tasks_in_a_row && tasks_.size() != 0) {
+    if ((inbox_.raised() & Inbox::tasks_bit) != 0 && seat.tasks_in_a_row < tasks_in_a_row && tasks_.size() != 0) {
         begin();
         if (run_task(seat)) {
             ++seat.tasks_in_a_row;

@@ -81,7 +81,7 @@ TEST_CASE("what was removed is on no list, inactive, and unknown by its id", "[s
     const Ref<Subscriber> gone = registry.remove(id);
 
     REQUIRE(gone);
-    CHECK_FALSE(gone->active.load());
+    CHECK_FALSE(gone->tenure.goes_on());
     CHECK(heard_by(registry, "a") == Ids{2});
     CHECK_FALSE(registry.contains(id));
     CHECK_FALSE(registry.remove(id));
