@@ -73,6 +73,9 @@ struct Step {
     unsigned inside = nothing;
     unsigned count = 0;
 };
+constexpr std::array<unsigned Step::*, 5> numbers_of(const Step&) {
+    return {&Step::key, &Step::priority, &Step::fate, &Step::inside, &Step::count};
+}
 
 struct Program {
     std::size_t buffer = 2;
@@ -80,6 +83,7 @@ struct Program {
     bool patient = true;   // how it is shut down at its end, unless a step has done that
     std::vector<Step> steps{};
 };
+constexpr std::array<unsigned Program::*, 0> settings_of(const Program&) { return {}; } // those stay as they are
 
 inline Program draw_program(std::uint64_t stream) {
     Random random(stream);
@@ -120,17 +124,18 @@ inline std::string to_text(const Program& program) {
                        ", .patient = " + (program.patient ? "true" : "false") + ", .steps = {";
     for (const Step& step : program.steps) {
         text += "\n    {Act::" + std::string(act_names[static_cast<std::size_t>(step.act)]);
-        for (const unsigned number : {step.key, step.priority, step.fate, step.inside, step.count}) {
-            text += ", " + std::to_string(number);
+        for (unsigned Step::*const number : numbers_of(step)) {
+            text += ", " + std::to_string(step.*number);
         }
         text += "},";
     }
     return text + "\n}}";
 }
 
-/// A smaller program that fails as well: no step can be left out, no number of a step be made what it is by default.
-/// Where programs take long to fail it is what was found in `patience`.
-template <class Fails>
+/// A smaller program that fails as well: no step can be left out, no number of a step and no setting be made what it is
+/// by default. Where programs take long to fail it is what was found in `patience`; where they fail at times, what has
+/// failed last.
+template <class Program, class Fails>
 Program shrink(Program program, Fails fails, std::chrono::seconds patience = std::chrono::seconds(20)) {
     const auto end = std::chrono::steady_clock::now() + patience;
     const auto try_out = [&](Program candidate) {
@@ -156,14 +161,21 @@ Program shrink(Program program, Fails fails, std::chrono::seconds patience = std
             }
         }
         for (std::size_t at = 0; at < program.steps.size(); ++at) {
-            const Step plain{};
-            for (unsigned Step::*const number :
-                 {&Step::key, &Step::priority, &Step::fate, &Step::inside, &Step::count}) {
+            const typename decltype(program.steps)::value_type plain{};
+            for (const auto number : numbers_of(plain)) {
                 if (program.steps[at].*number != plain.*number) {
                     Program candidate = program;
                     candidate.steps[at].*number = plain.*number;
                     smaller = try_out(std::move(candidate)) || smaller;
                 }
+            }
+        }
+        const Program plain{};
+        for (const auto setting : settings_of(plain)) {
+            if (program.*setting != plain.*setting) {
+                Program candidate = program;
+                candidate.*setting = plain.*setting;
+                smaller = try_out(std::move(candidate)) || smaller;
             }
         }
     }
