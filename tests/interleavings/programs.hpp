@@ -123,6 +123,8 @@ inline std::vector<Program> waiting_programs_all() {
         program<AddsATask>("adds a task", far),
         program<ParksForSomething>("parks for something", small),
         program<ParksForTwo>("parks for two", far),
+        program<RenewsAnAnchor<false>>("renews a clock's anchor", {.preemptions = 3, .stale_reads = 2}),
+        program<RenewsAnAnchor<true>>("drops a clock's anchor", small),
     };
 }
 

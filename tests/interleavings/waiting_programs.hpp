@@ -1,9 +1,11 @@
 #pragma once
 
-// Small programs over what shipped threads wait with, for the explorer: a line of waiters, the brief lock, the tasks.
+// Small programs over what shipped threads wait with, for the explorer: a line of waiters, the brief lock, the tasks, a
+// parker's permit, the anchor of a clock.
 
 #include <gossip/concurrency/brief_lock.hpp>
 #include <gossip/concurrency/wait_queue.hpp>
+#include <gossip/core/tick_anchor.hpp>
 #include <gossip/dispatch/task.hpp>
 #include <gossip/platform.hpp>
 
@@ -210,6 +212,37 @@ struct AddsATask {
         require(adder_saw || sleeper_saw, "a task and a sleeper missed each other");
         require(taken == 1 && tasks.size() == 1 && tasks.pop() != nullptr, "a task was lost");
         require(tasks.size() == 0 && tasks.pop() == nullptr, "a task came twice");
+    }
+};
+
+using Anchor = gossip::detail::BasicTickAnchor<ExploredAtomic>;
+
+/// Whoever reads a clock while its anchor is renewed, or dropped, gets the time by one anchor or the other, each within
+/// its life, or none.
+template <bool drops>
+struct RenewsAnAnchor {
+    static constexpr unsigned threads = 2;
+    static constexpr std::uint64_t one = std::uint64_t{1} << Anchor::scale_bits; // nanosecond a tick
+    Anchor anchor;
+
+    RenewsAnAnchor() { anchor.write(1'000, 5'000, one, 100); }
+    void run(unsigned me) {
+        if (me == 0) {
+            if (drops) {
+                anchor.drop();
+            } else {
+                anchor.write(1'040, 7'000, 2 * one, 1'000);
+            }
+            return;
+        }
+        check(1'050, 5'050, drops ? 5'050 : 7'020);
+        check(1'200, drops ? -1 : 7'320, drops ? -1 : 7'320); // the former is too old for that
+    }
+    void end() const { check(1'050, drops ? -1 : 7'020, drops ? -1 : 7'020); }
+    void check(std::uint64_t at, std::int64_t this_time, std::int64_t or_this) const {
+        std::int64_t time = -1;
+        const bool good = anchor.read(at, time);
+        require(!good || time == this_time || time == or_this, "it was no time by any anchor");
     }
 };
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <gossip/core/tick_anchor.hpp>
 #include <gossip/platform.hpp>
 
 #include <atomic>
@@ -47,8 +48,6 @@ public:
 namespace detail {
 
 // Edges: each name stands at both of its ends in the code
-//   [anchor]   renew's stores (release) of an odd sequence and then of an anchor's fields  happen before  a reader's
-//              loads (acquire): whoever reads a field of a newer anchor also finds a newer sequence afterwards
 //   [renewal]  the end of a renewal (release)  happens before  the next one's beginning (acquire)
 
 /// The wall clock from the processor's tick counter: half the price of asking the operating system.
@@ -59,23 +58,14 @@ namespace detail {
 class TickClock {
 public:
     [[nodiscard]] std::int64_t now() noexcept {
-        const std::uint64_t at = platform::ticks();
-        const std::uint64_t sequence =
-            sequence_.load(std::memory_order_acquire);                      // [anchor] the fields are as new at least
-        const std::uint64_t base = ticks_.load(std::memory_order_acquire);  // [anchor] newer: the sequence will say so
-        const std::int64_t wall = wall_.load(std::memory_order_acquire);    // [anchor] as above
-        const std::uint64_t scale = scale_.load(std::memory_order_acquire); // [anchor] as above
-        const std::uint64_t age = at - base;
-        if (age < lifetime_.load(std::memory_order_acquire) && (sequence & 1) == 0 && // [anchor] as above
-            sequence_.load(std::memory_order_relaxed) == sequence) [[likely]] { // relaxed: the loads above are acquires
-            return wall + static_cast<std::int64_t>((age * scale) >> scale_bits);
+        std::int64_t time = 0;
+        if (anchor_.read(platform::ticks(), time)) [[likely]] {
+            return time;
         }
         return renew();
     }
 
 private:
-    static constexpr unsigned scale_bits = 24; // ages are below 2^35 ticks and scales below 2^29: the product fits
-
     std::int64_t renew() noexcept {
         const std::int64_t wall = platform::realtime_ns();
         if (!platform::has_ticks() || busy_.exchange(true, std::memory_order_acquire)) { // [renewal] one at a time
@@ -90,37 +80,25 @@ private:
         const std::int64_t span = steady - first_steady_;
         if (span >= 500'000) { // the two clocks are read some 50 ns apart: the rate is off by 1e-4 at most, then less
             const double rate = static_cast<double>(span) / static_cast<double>(at - first_ticks_);
-            const double scale = rate * (1U << scale_bits);
-            const auto former =
-                static_cast<double>(scale_.load(std::memory_order_relaxed)); // relaxed: we alone write it
+            const double scale = rate * (1U << BasicTickAnchor<>::scale_bits);
+            const auto former = static_cast<double>(anchor_.scale());
             if (rate > 30.0 || rate < 0.02 || (former > 0 && (scale > former * 1.001 || scale < former * 0.999))) {
                 // The machine was asleep, or moved: measure anew, and ask the operating system meanwhile.
                 first_ticks_ = at;
                 first_steady_ = steady;
-                lifetime_.store(0, std::memory_order_release); // [anchor] too old for every reader
-                scale_.store(0, std::memory_order_release);    // [anchor] good for nothing any more
+                anchor_.drop();
             } else {
-                const std::uint64_t sequence = sequence_.load(std::memory_order_relaxed); // relaxed: we alone write it
-                sequence_.store(sequence + 1, std::memory_order_release);                 // [anchor] odd: being written
-                ticks_.store(at, std::memory_order_release);  // [anchor] after the odd sequence
-                wall_.store(wall, std::memory_order_release); // [anchor] as above
-                scale_.store(static_cast<std::uint64_t>(scale), std::memory_order_release); // [anchor] as above
                 // As the measured span grows the rate gets exact, and anchors live longer.
                 const std::int64_t life = span < 1'000'000'000 ? span : 1'000'000'000;
-                lifetime_.store(static_cast<std::uint64_t>(static_cast<double>(life) / rate),
-                                std::memory_order_release);               // [anchor] as above
-                sequence_.store(sequence + 2, std::memory_order_release); // [anchor] whole
+                anchor_.write(at, wall, static_cast<std::uint64_t>(scale),
+                              static_cast<std::uint64_t>(static_cast<double>(life) / rate));
             }
         }
         busy_.store(false, std::memory_order_release); // [renewal] the next one sees first_ticks_
         return wall;
     }
 
-    std::atomic<std::uint64_t> sequence_{0};
-    std::atomic<std::uint64_t> ticks_{0};
-    std::atomic<std::int64_t> wall_{0};
-    std::atomic<std::uint64_t> scale_{0};
-    std::atomic<std::uint64_t> lifetime_{0};
+    BasicTickAnchor<> anchor_{};
     std::atomic<bool> busy_{false};
     std::uint64_t first_ticks_ = 0; // these two under busy_
     std::int64_t first_steady_ = 0;

@@ -110,9 +110,6 @@ struct Totals {
 //                (acquire) that misses it
 //   [giving_up]  shutdown's setting of the flag (seq_cst) happens before it wakes the workers; they look at it before
 //                they take anything, others when they have waited for a while
-//   [late]       the setting of `no_more_redeliveries_` (seq_cst), then the look through the timers, is ordered by
-//                their lock with a redelivery's scheduling, then its look at the flag (acquire): at least one sees the
-//                other
 //   [helper]     a helper's store(release) of itself, where it begins a run and ends it, happens before the
 //                load(acquire) of who looks for what the run's caller waits for
 //   [complete]   shutdown's store(release), after the last counter, happens before complete()'s load(acquire)
@@ -261,7 +258,7 @@ public:
     [[nodiscard]] bool closed() const noexcept { return inbox_.closed(); }
     /// Whether redeliveries that wait are given up, as the bus ends.
     [[nodiscard]] bool ending() const noexcept {
-        return no_more_redeliveries_.load(std::memory_order_acquire); // [late] stored before they are
+        return no_more_redeliveries_.load(std::memory_order_relaxed); // relaxed: stored before they are
     }
     [[nodiscard]] bool complete() const noexcept {
         return complete_.load(std::memory_order_acquire); // [complete] with the final counters
@@ -383,7 +380,8 @@ private:
     WaitQueue enders_; // those who wait for the runs of a subscription to end
     CollectorList collectors_;
     BasicOpenLetters<> open_letters_{};
-    std::atomic<bool> no_more_redeliveries_{false};
+    std::atomic<bool> no_more_redeliveries_{false}; // set, then the timers are looked through under their lock; one is
+                                                    // scheduled under it, then looks at this: one sees the other
     std::atomic<bool> giving_up_{false};
     std::atomic<bool> complete_{false};
     std::mutex open_mutex_;

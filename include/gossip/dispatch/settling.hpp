@@ -165,7 +165,7 @@ inline bool Engine::wants_redelivery(Seat& seat, const Subscriber& subscriber, i
     const Redelivery& policy = subscriber.options.redelivery;
     if (attempt >= policy.attempts || is_fatal(error) || is_validation(error) ||
         !subscriber.tenure.goes_on() ||                          // [running] not for one that has ended
-        no_more_redeliveries_.load(std::memory_order_acquire)) { // [late] not while the bus ends
+        no_more_redeliveries_.load(std::memory_order_relaxed)) { // relaxed: looked at again when it is scheduled
         return false;
     }
     if (!policy.when) {
@@ -219,7 +219,7 @@ inline bool Engine::redeliver(Settlement::Part& part) noexcept {
     }
     // Whoever ended the subscription, or the bus, meanwhile may have looked at the timers before this one was there.
     if ((!subscriber->tenure.goes_on() ||                          // [running] after the timers' lock
-         no_more_redeliveries_.load(std::memory_order_acquire)) && // [late] the same
+         no_more_redeliveries_.load(std::memory_order_relaxed)) && // relaxed: the same
         withdraw(timer) != nullptr) {
         --part.attempt;
         return false;

@@ -175,7 +175,7 @@ std::size_t Engine::give_up_timers(Seat& seat, Wanted wanted) noexcept {
 
 /// Redeliveries that wait for their time are not waited for: they become dead letters. False if there were none.
 inline bool Engine::end_redeliveries(Seat& seat) noexcept {
-    no_more_redeliveries_.store(true, std::memory_order_seq_cst); // [late] before the look through the timers
+    no_more_redeliveries_.store(true, std::memory_order_relaxed); // relaxed: before the timers' lock
     return give_up_timers(seat,
                           [](const std::unique_ptr<Task>& task) { return task->waits() == Task::Waiting::event; }) != 0;
 }
@@ -282,7 +282,7 @@ inline bool Engine::shutdown(std::optional<std::chrono::nanoseconds> timeout) {
         drainers_.leave(waiter);
         if (!in_time) {
             giving_up_.store(true, std::memory_order_seq_cst);            // [giving_up] before all are told to look
-            no_more_redeliveries_.store(true, std::memory_order_seq_cst); // [late] before give_up_everything's look
+            no_more_redeliveries_.store(true, std::memory_order_relaxed); // relaxed: before give_up_everything's lock
             inbox_.raise(Inbox::tasks_bit); // ends the runs of the workers at the event that they are in
             stop_.request_stop();
         }
