@@ -56,12 +56,12 @@ private:
     bool looked_ = false;
 };
 
-/// The shipped worker pool, and a source that works as the engine does.
-template <unsigned workers>
+/// The shipped worker pool, and a source that works as the engine does, or one that knows nothing of the pool.
+template <unsigned workers, bool attends = true>
 class Workers {
 public:
     using Pool = gossip::WorkerPool<Workers, ExploredAtomic, ExploredParker, ExploredMutex, LooksOnce>;
-    static constexpr bool attends_itself = true;
+    static constexpr bool attends_itself = attends;
 
     explicit Workers(unsigned items) : items_(items) {}
 
@@ -79,14 +79,14 @@ public:
     [[nodiscard]] unsigned left() const { return items_; }
 
     bool work(unsigned me) {
-        const bool ahead = pool_.attend(me, brief_);
+        const bool ahead = attends && pool_.attend(me, brief_);
         if (!tickets_.take()) {
             return false;
         }
         pool_.progressed(me);
         if (ahead) {
             pool_.notify();
-        } else {
+        } else if (attends) {
             pool_.leaving(me);
         }
         handles_[me]();
@@ -125,10 +125,10 @@ struct AllIsHandled {
 };
 
 /// Two items, the first of which lasts until the second is handled.
-template <unsigned workers>
+template <unsigned workers, bool attends = true>
 class LongItem {
 public:
-    Workers<workers> pool{2};
+    Workers<workers, attends> pool{2};
 
     void work(unsigned me, bool brief) {
         pool.run(me, brief, [this] {
@@ -147,8 +147,9 @@ private:
 };
 
 /// Whoever begins what may take long leaves first: what comes then finds another worker, without the lookout.
-template <unsigned workers>
-struct LeavesForLong : LongItem<workers> {
+/// Where the source knows nothing of the pool, that does it.
+template <unsigned workers, bool attends = true>
+struct LeavesForLong : LongItem<workers, attends> {
     static constexpr unsigned threads = workers + 1;
 
     void run(unsigned me) {

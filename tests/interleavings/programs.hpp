@@ -75,6 +75,8 @@ inline std::vector<Program> parking_programs_all() {
         program<AllIsHandled<3, 1, 2, false>>("3 workers, 1 publisher", fewest),
         program<LeavesForLong<2>>("leaves for long, 2 workers", few),
         program<LeavesForLong<3>>("leaves for long, 3 workers", fewest),
+        program<LeavesForLong<2, false>>("leaves for a source that cannot, 2 workers", few),
+        program<LeavesForLong<3, false>>("leaves for a source that cannot, 3 workers", fewest),
         program<CallsForHelp>("calls for help", {.preemptions = 3}),
         program<BlocksBySurprise<2>>("blocks by surprise, 2 workers", early),
         program<BlocksBySurprise<3>>("blocks by surprise, 3 workers", earliest),

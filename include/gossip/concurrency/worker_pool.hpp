@@ -183,12 +183,7 @@ public:
     void run(unsigned worker) {
         Search search(idle_);
         while (!stopping_.load(std::memory_order_relaxed)) { // relaxed: asked again after every sleep
-            if constexpr (!attends_itself) {
-                if (lot_.on_duty(worker) && source_.has_work()) {
-                    leaving(worker); // we can't know how long it will take
-                }
-            }
-            if (source_.work(worker)) {
+            if (leaves_for_work(worker) && source_.work(worker)) {
                 search.found();
                 continue;
             }
@@ -269,8 +264,20 @@ private:
     };
 
     // Whether the source calls `attend` and `leaving`, which it says with `static constexpr bool attends_itself =
-    // true`. For any other the worker goes off duty before each item.
+    // true`. For any other the worker goes off duty before each item, and wakes somebody who looks for the next.
     static constexpr bool attends_itself = requires { requires Source::attends_itself; };
+
+    /// Whether to ask the source for work. One that does not attend itself is asked only when it says that it has some,
+    /// and by who has left: how long it will take is not known, and what comes meanwhile is for somebody else.
+    [[nodiscard]] bool leaves_for_work(unsigned worker) noexcept {
+        if constexpr (!attends_itself) {
+            if (!source_.has_work() && source_.until_due() > 0) {
+                return false;
+            }
+            leaving(worker);
+        }
+        return true;
+    }
 
     Source& source_;
     const unsigned workers_;

@@ -25,14 +25,15 @@ struct Counter {
     std::atomic<std::int64_t> done{0};
     std::atomic<std::int64_t> due_at{0}; // 0: no timer
     std::atomic<bool> block{false};
+    std::atomic<bool> stranded{false}; // whoever blocks was not told to go on
     Gate go_on;
 
     bool work(unsigned) {
         std::int64_t have = waiting.load();
         while (have > 0) {
             if (waiting.compare_exchange_weak(have, have - 1)) {
-                if (block.exchange(false)) {
-                    go_on.pass();
+                if (block.exchange(false) && !go_on.pass()) {
+                    stranded = true;
                 }
                 ++done;
                 return true;
@@ -123,6 +124,7 @@ TEST_CASE("a worker that blocks strands nothing: another takes what waits", "[wo
             pool.notify();
         }
         REQUIRE(eventually([&] { return counter.done >= 10; }));
+        CHECK_FALSE(counter.stranded);
         counter.go_on.open();
     }
 }
