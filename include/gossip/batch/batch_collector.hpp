@@ -42,6 +42,13 @@ public:
     BatchCollector(const BatchOptions& options, std::unique_ptr<BatchCallable> callable, MakeBuffer make_buffer)
         : options_(options), make_buffer_(make_buffer), callable_(std::move(callable)), store_(options) {}
 
+    bool try_add_plain(Event& event) noexcept override {
+        lock_.lock();
+        const bool added = !closed_ && store_.try_add_plain(event);
+        lock_.unlock();
+        return added;
+    }
+
     bool try_add(Event& event, Mark mark, Added& added) noexcept override {
         lock_.lock();
         BatchGroup* const group = closed_ ? nullptr : store_.open_group_of(event);
@@ -196,7 +203,13 @@ private:
     /// With the lock, which it lets go of. Precondition: there is a place in the group's open chunk.
     void fill_place(BatchGroup& group, Event& event, const Mark& mark, Added& added) noexcept {
         BatchChunk& chunk = *group.open;
-        const std::size_t place = chunk.claim();
+        const std::size_t place = chunk.size();
+        const bool plain = chunk.takes_plain() && BatchChunk::is_plain(event, mark);
+        if (plain) {
+            chunk.put_plain(event);
+        } else {
+            static_cast<void>(chunk.claim());
+        }
         if (place == 0 && options_.period.count() != 0 && options_.size != 1) {
             added.first_of = &chunk;
             added.serial = chunk.serial;
@@ -204,7 +217,9 @@ private:
         store_.added(group);
         added.more = place == 0 || store_.can_run();
         lock_.unlock();
-        chunk.put(place, event, mark);
+        if (!plain) {
+            chunk.put(place, event, mark); // moves its data, which may be user code
+        }
         added.taken = true;
     }
 

@@ -75,6 +75,20 @@ public:
         }
         return chunk != nullptr;
     }
+    /// Puts a plain event into the open chunk, if that is all there is to do: it is neither the first nor the last of
+    /// the chunk, no other has to be marked there, and nothing waits for somebody who runs it.
+    [[nodiscard]] bool try_add_plain(Event& event) noexcept {
+        BatchGroup& group = groups_.only();
+        BatchChunk* const chunk = group.open;
+        if (by_key_ || chunk == nullptr || ready_.first() != nullptr || size_ >= capacity_ || chunk->size() == 0 ||
+            chunk->size() + 1 >= chunk->room() || !chunk->takes_plain()) [[unlikely]] {
+            return false;
+        }
+        chunk->put_plain(event);
+        ++group.size;
+        ++size_;
+        return true;
+    }
     /// A place has been claimed in the group's open chunk.
     void added(BatchGroup& group) noexcept {
         ++group.size;

@@ -42,6 +42,9 @@ public:
         void* first_of = nullptr;
         std::uint64_t serial = 0;
     };
+    /// The same as `try_add` for an event that is no more than its bytes, accepted into the inbox and on its first
+    /// attempt, but only where nothing else is to be done: `proceed` need not be called.
+    [[nodiscard]] virtual bool try_add_plain(Event& event) noexcept = 0;
     /// Moves from the event and adds it, if there is a place at once; waits for nothing and runs nothing.
     [[nodiscard]] virtual bool try_add(Event& event, Mark mark, Added& added) noexcept = 0;
     /// Moves from the event and adds it. The seat shows no processor. Waits while there is no room, or runs something

@@ -73,7 +73,7 @@ inline void Engine::run_event(Seat& seat, Frame& frame, Event& event, Kind kind,
         if (failed.get() == nullptr) [[likely]] {
             end_well(seat, event, kind);
         } else {
-            finish(*failed.get(), outcome);
+            finish_slowly(*failed.get(), outcome);
         }
     } else {
         Run run(*this, seat, event, kind);
@@ -180,7 +180,7 @@ inline bool Engine::run_data(Seat& seat, Frame& frame, const EventType& type, co
 }
 
 /// The end of a run: of the event itself, or of this run's share in it.
-inline void Engine::finish(Run& run, SyncOutcome* outcome) noexcept {
+[[gnu::always_inline]] inline void Engine::finish(Run& run, SyncOutcome* outcome) noexcept {
     if (run.open_ends_ == nullptr && run.settlement_ == nullptr && run.failed_without_memory_ == nullptr) [[likely]] {
         if (run.collecting_.collector == nullptr) {
             end_well(run.seat_, run.event_, run.kind_);
@@ -193,8 +193,13 @@ inline void Engine::finish(Run& run, SyncOutcome* outcome) noexcept {
 }
 
 /// A batch is the only one with a share in the event: it gets the event itself.
-inline void Engine::finish_collected(Run& run) noexcept {
+[[gnu::always_inline]] inline void Engine::finish_collected(Run& run) noexcept {
     Collecting& to = run.collecting_;
+    // Its attempt is the first: others have a receipt, or a settlement that this run would have.
+    if (EventAccess::is_plain(run.event_) && run.kind_ == Kind::event && to.collector->try_add_plain(run.event_))
+        [[likely]] {
+        return; // `leave` shows that all have returned
+    }
     const bool keyed = run.kind_ == Kind::event && run.event_.has_key();
     if (!keyed && to.collector->try_add(run.event_, {nullptr, run.attempt_, run.kind_}, to.added) && !to.added.more)
         [[likely]] {
@@ -271,7 +276,7 @@ inline void Engine::share_with_batches(Run& run) noexcept {
 }
 
 /// The end of a run that somebody failed, deferred, or collected.
-inline void Engine::finish_slowly(Run& run, SyncOutcome* outcome) noexcept {
+[[gnu::noinline]] inline void Engine::finish_slowly(Run& run, SyncOutcome* outcome) noexcept {
     Seat& seat = run.seat_;
     const bool keyed = run.kind_ == Kind::event && run.event_.has_key();
     seat.current.show(&seat); // [running] all have returned; the event has not ended

@@ -54,6 +54,58 @@ TEST_CASE("a chunk awaits places that are claimed and not filled", "[batch_chunk
     CHECK(seen == 2);
 }
 
+TEST_CASE("plain events need no mark and are not awaited; those with one may come after them", "[batch_chunk]") {
+    BatchChunk chunk(4);
+    for (int i = 0; i < 2; ++i) {
+        Event event{number, i};
+        REQUIRE(BatchChunk::is_plain(event, {}));
+        REQUIRE(chunk.takes_plain());
+        chunk.put_plain(event);
+    }
+    CHECK(chunk.await().simple);
+    put(chunk, Event{number, 2}, {nullptr, 5, Kind::sync});
+    CHECK_FALSE(chunk.takes_plain());
+    put(chunk, Event{number, 3});
+
+    const auto contents = chunk.await();
+    CHECK_FALSE(BatchChunk::is_plain(Event{number, 0}.with_key("k"), {}));
+    CHECK(contents.attempt == 5);
+    CHECK(chunk.mark(1).attempt == 1);
+    chunk.exchange(0, 2);
+    CHECK(chunk.event(0).data<int>() == 2);
+    CHECK(chunk.mark(0).attempt == 5);
+    CHECK(chunk.mark(0).kind == Kind::sync);
+    CHECK(chunk.event(2).data<int>() == 0);
+    CHECK(chunk.mark(2).kind == Kind::event);
+    CHECK(chunk.mark(1).attempt == 1);
+    CHECK(chunk.mark(1).part == nullptr);
+    CHECK(chunk.event(3).data<int>() == 3);
+    chunk.clear();
+    CHECK(chunk.takes_plain());
+}
+
+TEST_CASE("a chunk that grows keeps which of its events are plain", "[batch_chunk]") {
+    BatchChunk chunk(2);
+    Event event{number, 1};
+    chunk.put_plain(event);
+    {
+        BatchChunk larger(4);
+        larger.take_over(chunk);
+        chunk.swap_memory(larger);
+    }
+    CHECK(chunk.takes_plain());
+    put(chunk, Event{number, 2}, {nullptr, 2, Kind::event});
+    {
+        BatchChunk larger(8);
+        larger.take_over(chunk);
+        chunk.swap_memory(larger);
+    }
+    CHECK_FALSE(chunk.takes_plain());
+    CHECK(chunk.mark(0).attempt == 1);
+    CHECK(chunk.mark(1).attempt == 2);
+    CHECK(chunk.await().attempt == 2);
+}
+
 TEST_CASE("growing moves each event once, with its mark", "[batch_chunk]") {
     const int alive = support::SelfPointer::alive;
     {

@@ -292,6 +292,38 @@ TEST_CASE("a BatchResult fails the items that it names, and no other", "[batch]"
     CHECK(bench.bus.stats().handled == 2);
 }
 
+TEST_CASE("events that are their bytes alone and others mix in one batch, called again in part", "[batch]") {
+    Bench bench;
+    std::vector<Numbers> calls;
+    Numbers buried;
+    auto s = bench.bus.subscribe(
+        number, gossip::batch<int>({.size = 7, .period = 1h, .attempts = 2}, [&](std::span<const int> items) {
+            calls.emplace_back(items.begin(), items.end());
+            gossip::BatchResult result;
+            for (std::size_t i = 0; i < items.size(); ++i) {
+                if (items[i] % 2 == 0) {
+                    result.fail(i, gossip::RetryableError{"even"});
+                }
+            }
+            return result;
+        }));
+    auto letters = bench.bus.subscribe(
+        gossip::dead_letter, [&](const gossip::DeadLetter& letter) { buried.push_back(letter.event.data<int>()); });
+
+    bench.publish(1, 3);
+    bench.bus.publish(gossip::Event{number, 4}.with_metadata("a", "b"));
+    bench.publish(5, 5);
+    bench.bus.poll();
+    CHECK(bench.bus.publish_sync(gossip::Event{number, 6}).ok());
+    bench.publish(7, 7);
+    CHECK(bench.bus.drain(20s));
+
+    CHECK(calls == std::vector<Numbers>{{1, 2, 3, 4, 5, 6, 7}, {2, 4, 6}});
+    CHECK(buried == Numbers{2, 4}); // the one that was published synchronously has no letter
+    CHECK(bench.bus.stats().failed == 3);
+    CHECK(bench.bus.stats().handled == 4);
+}
+
 TEST_CASE("a BatchResult that fails an item which is not there fails the batch", "[batch]") {
     Bench bench;
     std::vector<std::string> errors;
