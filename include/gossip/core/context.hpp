@@ -1,5 +1,6 @@
 #pragma once
 
+#include <gossip/core/awaited.hpp>
 #include <gossip/core/clock.hpp>
 #include <gossip/core/deferral.hpp>
 #include <gossip/core/errors.hpp>
@@ -45,6 +46,11 @@ public:
     [[nodiscard]] virtual std::shared_ptr<HelperThreads> helpers() const noexcept { return nullptr; }
     /// To be made by who hands the run to such a thread, and then waits; null outside of a bus.
     [[nodiscard]] virtual std::shared_ptr<HelperRun> helper_run() { return nullptr; }
+    /// To be made by who is about to wait for `awaited`, which is told to look again whenever a subscription ends;
+    /// `has_end`: time will end the wait. Null outside of a bus.
+    [[nodiscard]] virtual std::unique_ptr<ListedWait> list_wait(Awaited& /*awaited*/, bool /*has_end*/) {
+        return nullptr;
+    }
 
 protected:
     ContextHost() = default;

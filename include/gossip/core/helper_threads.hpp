@@ -1,7 +1,7 @@
 // Threads that processors have for themselves, and the bus that waits for them when it ends.
 #pragma once
 
-#include <gossip/version.hpp>
+#include <gossip/core/awaited.hpp>
 
 #include <cstdint>
 #include <memory>
@@ -29,6 +29,7 @@ public:
     /// As a context's host.
     [[nodiscard]] virtual std::shared_ptr<void> stop_at(std::int64_t due_ns, std::stop_source source) = 0;
     [[nodiscard]] virtual Ended ended() const noexcept = 0;
+    [[nodiscard]] virtual std::unique_ptr<ListedWait> list_wait(Awaited& awaited, bool has_end) = 0;
 
 protected:
     HelperRun() = default;

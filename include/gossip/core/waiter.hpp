@@ -5,15 +5,16 @@
 
 #include <chrono>
 #include <condition_variable>
-#include <cstdint>
 #include <mutex>
 #include <stop_token>
+#include <utility>
 
 namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 
 /// One thread's waiting for something that another thread says, or for the end of its run, on the bus's clock.
 ///
-/// Threads: `wait` by its one owner, `fire` by anybody, while the waiter lives.
+/// Threads: `wait` by its one owner, the others by anybody, while the waiter lives. No lock is held where the owner
+///          asks whether to give up.
 class Waiter final : public ClockListener {
 public:
     Waiter() = default;
@@ -21,11 +22,13 @@ public:
     Waiter& operator=(const Waiter&) = delete;
     ~Waiter() = default;
 
-    enum class Unless : bool { stopped, ended }; // `ended`: also unless somebody ends a subscription, and waits for us
-
     /// True once it was fired; false if `until`, the context's deadline or a stop came first.
-    bool wait(Context& context, std::chrono::nanoseconds until, Unless unless = Unless::stopped) {
-        constexpr std::int64_t look_again_ns = 10'000'000; // nobody says that a subscription is being ended
+    bool wait(Context& context, std::chrono::nanoseconds until) {
+        return wait(context, until, [] { return false; });
+    }
+    /// The same; also false if `gives_up` says so, which is asked first of all and again after each `look_again`.
+    template <class GivesUp>
+    bool wait(Context& context, std::chrono::nanoseconds until, GivesUp&& gives_up) {
         Clock* const clock = context.host() == nullptr ? nullptr : context.host()->clock();
         if (context.deadline() < until) {
             until = context.deadline();
@@ -34,12 +37,21 @@ public:
         const auto wake = [this]() noexcept { clock_moved(); };
         const std::stop_callback<decltype(wake)> stop(context.stop_token(), wake);
         std::unique_lock lock(mutex_);
-        while (!fired_ && !context.stop_requested() && (unless != Unless::ended || context.ended() == Ended::no)) {
+        while (!fired_ && !context.stop_requested()) {
+            if (std::exchange(looks_, false)) {
+                lock.unlock();
+                const bool over = gives_up();
+                lock.lock();
+                if (over) {
+                    break;
+                }
+                continue;
+            }
             const auto left = until - context.now();
             if (left.count() <= 0) {
                 break;
             }
-            context.wait_on(changed_, lock, left.count(), unless == Unless::ended ? look_again_ns : far_future);
+            context.wait_on(changed_, lock, left.count());
         }
         return fired_;
     }
@@ -48,6 +60,12 @@ public:
         const std::lock_guard lock(mutex_);
         fired_ = true;
         changed_.notify_all(); // under the lock: the owner may be gone as soon as it can see `fired_`
+    }
+
+    void look_again() noexcept {
+        const std::lock_guard lock(mutex_);
+        looks_ = true;
+        changed_.notify_all();
     }
 
     void clock_moved() noexcept override {
@@ -77,6 +95,7 @@ private:
     std::mutex mutex_;
     std::condition_variable changed_;
     bool fired_ = false;
+    bool looks_ = true;
 };
 
 } // namespace gossip::GOSSIP_VERSION_NAMESPACE::detail

@@ -36,6 +36,9 @@ public:
     inline void end() noexcept override;
     [[nodiscard]] inline std::shared_ptr<void> stop_at(std::int64_t due_ns, std::stop_source source) override;
     [[nodiscard]] inline Ended ended() const noexcept override;
+    [[nodiscard]] std::unique_ptr<ListedWait> list_wait(Awaited& awaited, bool has_end) override {
+        return std::make_unique<ListedRun>(awaited, has_end);
+    }
 
     /// Calls `visit` for each run, in whatever thread, that waits for the one on this thread; innermost first.
     template <class F>
@@ -128,6 +131,9 @@ inline Ended Helping::ended() const noexcept {
     return Engine::ended_around_here() ? Ended::around_it : Ended::no;
 }
 
+inline std::unique_ptr<ListedWait> Run::list_wait(Awaited& awaited, bool has_end) {
+    return std::make_unique<ListedRun>(awaited, has_end);
+}
 inline std::shared_ptr<HelperRun> Run::helper_run() {
     return subscriber_ == nullptr ? nullptr : std::make_shared<Helping>(engine_, *subscriber_);
 }

@@ -49,6 +49,7 @@ public:
     [[nodiscard]] inline Ended ended() const noexcept override;
     [[nodiscard]] inline std::shared_ptr<HelperThreads> helpers() const noexcept override;
     [[nodiscard]] inline std::shared_ptr<HelperRun> helper_run() override;
+    [[nodiscard]] inline std::unique_ptr<ListedWait> list_wait(Awaited& awaited, bool has_end) override;
 
     /// The running processor is a batch: the event goes to `collector` when all processors have run.
     void collect(Collector& collector) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <gossip/concurrency/reclaim.hpp>
+#include <gossip/core/awaited.hpp>
 #include <gossip/dispatch/ledger.hpp>
 #include <gossip/dispatch/presence.hpp>
 #include <gossip/platform.hpp>
@@ -38,10 +39,6 @@ struct alignas(platform::cache_line) Seat {
     std::uint64_t oldest = ~std::uint64_t{0}; // and the oldest ticket there
     alignas(platform::cache_line) LedgerShard ledger;
 };
-
-/// An address that tells this thread from all others.
-[[gnu::visibility("default")]] inline constinit thread_local char this_thread_mark = 0;
-inline const void* this_thread() noexcept { return &this_thread_mark; }
 
 /// The runs that are under way on this thread, innermost first.
 struct Frame {

@@ -54,6 +54,7 @@ inline bool Engine::end_subscription(SubscriptionId id, Seat& seat) noexcept {
         }
         return false;
     }
+    wait_graph.ask_all(); // a run of it, or inside of one, may wait for what we have: it lists itself, and then looks
     const bool inside_itself = runs_on_this_thread(*this, *gone, nullptr);
     collectors_.end(*gone);
     CollectorList::for_each_of(*gone, [](Collector& collector) { collector.close(); });

@@ -1,11 +1,14 @@
 #pragma once
 
+#include <gossip/core/awaited.hpp>
 #include <gossip/core/clock.hpp>
 #include <gossip/core/waiter.hpp>
 #include <gossip/middleware/middleware.hpp>
 
 #include <algorithm>
 #include <chrono>
+#include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <memory>
 #include <mutex>
@@ -33,78 +36,141 @@ struct ConcurrencyLimitOptions {
 /// The right to run, so many times.
 class Permits {
 public:
+    /// A place among those who have one, or would like to; lives on its thread's stack.
+    class Permit {
+    public:
+        Permit() = default;
+        Permit(const Permit&) = delete;
+        Permit& operator=(const Permit&) = delete;
+
+    private:
+        friend class Permits;
+        const void* const thread_ = detail::this_thread();
+        Permit* previous_ = nullptr; // among those who have one, in the order in which they got it
+        Permit* next_ = nullptr;
+    };
+    enum class Acquired : std::uint8_t { yes, no, never };
+
     explicit Permits(const ConcurrencyLimitOptions& options) : free_(options.runs), max_wait_(options.max_wait) {
         detail::require(options.runs >= 1, "runs", options.runs, "must be at least 1");
         detail::require(options.max_wait.count() >= 0, "max_wait", options.max_wait, "must not be negative");
     }
 
-    /// False if the wait, the context's deadline or a stop ended before it was our turn; or a subscription whose end
-    /// would wait for us, while it may be the end that keeps others from making room.
-    [[nodiscard]] bool acquire(Context& context) {
-        detail::Waiter waiter;
+    /// `no` if the wait, the context's deadline or a stop ended before it was our turn; or a subscription whose end
+    /// would wait for us, while it may be the end that keeps others from making room. `never` if no such thing would
+    /// end the wait, and all who have a permit wait for us.
+    [[nodiscard]] Acquired acquire(Permit& permit, Context& context) {
         {
             const std::lock_guard lock(mutex_);
-            if (free_ > 0) {
-                --free_;
-                return true;
+            if (take(permit)) {
+                return Acquired::yes;
             }
-            if (max_wait_.count() == 0) {
-                return false;
-            }
-            line_.push_back(&waiter);
         }
-        Place place{*this, waiter};
-        const auto until = detail::saturated_add(context.now().count(), max_wait_.count());
-        place.granted = waiter.wait(context, std::chrono::nanoseconds{until}, detail::Waiter::Unless::ended);
-        return place.leave();
+        return max_wait_.count() == 0 ? Acquired::no : wait_for(permit, context);
     }
 
-    void release() {
+    void release(Permit& permit) {
         const std::lock_guard lock(mutex_);
+        (permit.previous_ == nullptr ? first_ : permit.previous_->next_) = permit.next_;
+        (permit.next_ == nullptr ? last_ : permit.next_->previous_) = permit.previous_;
         if (line_.empty()) {
             ++free_;
         } else {
-            detail::Waiter* const first = line_.front();
+            Place& first = *line_.front();
             line_.pop_front();
-            first->fire(); // under the lock: it takes itself out of the line under it before it goes
+            hold(first.permit);
+            first.waits = false;
+            first.waiter.fire(); // under the lock: it looks at itself under it before it goes
         }
     }
 
 private:
     /// One waiter's place in the line, given up also when its waiting throws.
-    struct Place {
+    struct Place final : detail::Awaited {
         Permits& permits;
-        detail::Waiter& waiter;
-        bool granted = false;
-        bool left = false;
+        Permit& permit;
+        detail::Waiter waiter;
+        bool waits = false; // under the lock of the permits
+        bool left = true;
 
-        Place(Permits& of, detail::Waiter& whose) : permits(of), waiter(whose) {}
+        Place(Permits& of, Permit& whose) : permits(of), permit(whose) {}
         Place(const Place&) = delete;
         Place& operator=(const Place&) = delete;
         ~Place() {
             if (!left && leave()) {
-                permits.release();
+                permits.release(permit);
             }
         }
 
         /// Whether a permit came with it: it may have been handed over just when the waiting ended.
         bool leave() {
+            const std::lock_guard lock(permits.mutex_);
             left = true;
-            if (!granted) {
-                const std::lock_guard lock(permits.mutex_);
-                const auto found = std::find(permits.line_.begin(), permits.line_.end(), &waiter);
-                granted = found == permits.line_.end();
-                if (!granted) {
-                    permits.line_.erase(found);
-                }
+            if (waits) {
+                permits.line_.erase(std::find(permits.line_.begin(), permits.line_.end(), this));
             }
-            return granted;
+            return !waits;
         }
+
+        [[nodiscard]] const void* holder(std::size_t place) const noexcept override {
+            const std::lock_guard lock(permits.mutex_);
+            const Permit* found = waits ? permits.first_ : nullptr;
+            for (; found != nullptr && place != 0; --place) {
+                found = found->next_;
+            }
+            return found == nullptr ? nullptr : found->thread_;
+        }
+        void look_again() noexcept override { waiter.look_again(); }
     };
+
+    [[gnu::cold, gnu::noinline]] Acquired wait_for(Permit& permit, Context& context) {
+        Place place{*this, permit};
+        {
+            const std::lock_guard lock(mutex_);
+            if (take(permit)) {
+                return Acquired::yes;
+            }
+            line_.push_back(&place);
+            place.waits = true;
+            place.left = false;
+        }
+        const std::chrono::nanoseconds until{detail::saturated_add(context.now().count(), max_wait_.count())};
+        const bool has_end = std::min(until, context.deadline()) != Context::no_deadline;
+        const std::unique_ptr<detail::ListedWait> listed =
+            context.host() == nullptr ? nullptr : context.host()->list_wait(place, has_end);
+        bool hopeless = false;
+        static_cast<void>(place.waiter.wait(context, until, [&] { // the place knows more
+            const std::uint64_t asked = listed == nullptr ? 0 : listed->asked();
+            if (context.ended() != detail::Ended::no) {
+                return true;
+            }
+            hopeless = listed != nullptr && listed->is_hopeless(asked);
+            return hopeless;
+        }));
+        return place.leave() ? Acquired::yes : hopeless ? Acquired::never : Acquired::no;
+    }
+
+    // Under the lock
+    bool take(Permit& permit) noexcept {
+        if (free_ == 0) {
+            return false;
+        }
+        --free_;
+        hold(permit);
+        return true;
+    }
+    void hold(Permit& permit) noexcept {
+        permit.previous_ = last_;
+        permit.next_ = nullptr;
+        (last_ == nullptr ? first_ : last_->next_) = &permit;
+        last_ = &permit;
+    }
 
     std::mutex mutex_;
     int free_;
-    std::deque<detail::Waiter*> line_;
+    Permit* first_ = nullptr; // of those who have one
+    Permit* last_ = nullptr;
+    std::deque<Place*> line_;
     const std::chrono::nanoseconds max_wait_;
 };
 
@@ -124,16 +190,18 @@ public:
 
     template <class Next>
     Result operator()(Next& next, Context& context, const Event& event) const {
-        if (!permits_->acquire(context)) {
-            return refusal(context);
+        Permits::Permit permit;
+        const Permits::Acquired acquired = permits_->acquire(permit, context);
+        if (acquired != Permits::Acquired::yes) {
+            return refusal(context, acquired);
         }
         Result result = next(context, event);
-        permits_->release();
+        permits_->release(permit);
         return result;
     }
 
 private:
-    [[gnu::cold]] static Result refusal(Context& context) {
+    [[gnu::cold]] static Result refusal(Context& context, Permits::Acquired acquired) {
         switch (context.ended()) {
         case detail::Ended::itself:
             if (context.attempt() == 1) {
@@ -145,7 +213,7 @@ private:
         case detail::Ended::no:
             break;
         }
-        return errors::too_many_at_once;
+        return acquired == Permits::Acquired::never ? Result{errors::deadlock} : Result{errors::too_many_at_once};
     }
 
     std::shared_ptr<Permits> permits_;
@@ -156,12 +224,14 @@ private:
 ///
 /// Threads: one limit for all that is wrapped by it or its copies.
 /// Order:   who came first goes first.
-/// Cost:    two uncontended locks. Who waits looks a hundred times a second whether its subscription has ended.
+/// Cost:    two uncontended locks. Who waits sleeps until it is its turn, or something ends the wait.
 /// Stalls:  who waits holds its worker: with a limit below the number of workers, one slow processor can hold all of
-///          them. With `max_wait` 0 and a redelivery nobody waits. A processor that publishes synchronously into its
-///          own limit of 1 waits for itself, until `max_wait`. An open deferral holds nothing. Nobody goes on waiting
-///          once its subscription has ended: its event is as one that comes too late, handled, or failed if it has
-///          failed before. Where that of a run around it has ended it is refused with `errors::deadlock`.
+///          them. With `max_wait` 0 and a redelivery nobody waits. An open deferral holds nothing. Nobody goes on
+///          waiting once its subscription has ended: its event is as one that comes too late, handled, or failed if it
+///          has failed before. Where that of a run around it has ended it is refused with `errors::deadlock`, and so is
+///          one that would wait for ever: without `max_wait` and a deadline, while all who run wait, over however many
+///          others and in whatever bus, for it to end; such as a processor that publishes synchronously into its own
+///          limit of 1. With an end of its own the wait lasts until then.
 /// Errors:  bad options are ValidationErrors.
 [[nodiscard]] inline auto concurrency_limit(const ConcurrencyLimitOptions& options) {
     return Middleware(ConcurrencyLimit(std::make_shared<Permits>(options)));

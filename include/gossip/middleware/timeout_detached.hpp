@@ -115,6 +115,9 @@ public:
     [[nodiscard]] detail::Ended ended() const noexcept override {
         return bus_ == nullptr ? detail::Ended::no : bus_->ended();
     }
+    [[nodiscard]] std::unique_ptr<detail::ListedWait> list_wait(detail::Awaited& awaited, bool has_end) override {
+        return bus_ == nullptr ? nullptr : bus_->list_wait(awaited, has_end);
+    }
 
 private:
     /// In the processor from here on, and seen there before the caller may leave. False if it has left already, or is

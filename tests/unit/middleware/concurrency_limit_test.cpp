@@ -3,6 +3,7 @@
 #include <gossip/middleware/concurrency_limit.hpp>
 #include <gossip/middleware/make.hpp>
 #include <gossip/middleware/timeout.hpp>
+#include <gossip/middleware/timeout_detached.hpp>
 
 #include "support/catch.hpp"
 #include "support/eventually.hpp"
@@ -192,6 +193,117 @@ TEST_CASE("a processor may end another that publishes into the place that it has
     CHECK(bus.drain(20s));
 
     CHECK(refused == 1);
+}
+
+TEST_CASE("who has a place and a turn's owner do not wait for each other for ever, whoever is last",
+          "[concurrency_limit]") {
+    const gossip_test::Bounded bounded("a place and a turn that wait for each other");
+    const bool owner_is_last = GENERATE(false, true);
+    gossip::EventBus bus{gossip::Config{.workers = 2}};
+    const auto limit = middleware::concurrency_limit(1);
+    std::atomic<int> at_the_place{0};
+    std::atomic<bool> has_turn{false};
+    std::atomic<bool> wants_turn{false};
+    std::atomic<int> refused_turn{0};
+    std::atomic<int> refused_place{0};
+    const auto refused = [](const gossip::SyncResult& result) {
+        return !result.ok() && gossip::is(result.errors().front(), gossip::errors::deadlock) ? 1 : 0;
+    };
+    auto inner = bus.subscribe(tick, middleware::chain(counted(at_the_place), limit)([] {}));
+    auto turn = bus.subscribe(other,
+                              [&](const int& first) {
+                                  if (first == 1) {
+                                      has_turn = true;
+                                      if (owner_is_last) {
+                                          static_cast<void>(gossip_test::eventually([&] { return wants_turn.load(); }));
+                                      }
+                                      refused_place += refused(bus.publish_sync(tick));
+                                  }
+                              },
+                              {.max_concurrency = 1});
+    auto holds = bus.subscribe(number, limit([&](const int&) {
+                                   bus.publish(other, 1);
+                                   static_cast<void>(gossip_test::eventually(
+                                       [&] { return owner_is_last ? has_turn.load() : at_the_place == 1; }));
+                                   wants_turn = true;
+                                   refused_turn += refused(bus.publish_sync(other, 2));
+                               }));
+    bus.publish(number, 1);
+
+    CHECK(bus.drain(20s));
+
+    CHECK(refused_turn + refused_place == 1); // one of them makes way, and the other goes on
+    CHECK(bus.stats().adds_up());
+}
+
+TEST_CASE("a processor that publishes into its own place is told so", "[concurrency_limit]") {
+    const gossip_test::Bounded bounded("a processor that waits for itself");
+    gossip::EventBus bus{gossip::Config{.workers = 1}};
+    const auto limit = middleware::concurrency_limit(1);
+    bool refused = false;
+    auto inner = bus.subscribe(other, limit([](const int&) {}));
+    auto outer = bus.subscribe(number, limit([&](const int&) {
+                                   const gossip::SyncResult result = bus.publish_sync(other, 1);
+                                   refused =
+                                       !result.ok() && gossip::is(result.errors().front(), gossip::errors::deadlock);
+                               }));
+    bus.publish(number, 1);
+
+    CHECK(bus.drain(20s));
+
+    CHECK(refused);
+    CHECK(bus.stats().handled == 1);
+}
+
+TEST_CASE("no wait for a place is called hopeless while somebody can give one back", "[concurrency_limit]") {
+    const gossip_test::Bounded bounded("many who wait for places");
+    gossip::EventBus a{gossip::Config{.workers = 3}};
+    gossip::EventBus b{gossip::Config{.workers = 2}};
+    const auto limit = middleware::concurrency_limit(2);
+    std::atomic<int> calls{0};
+    std::atomic<int> failed{0};
+    const auto one = b.subscribe(other, [&](const int&) { ++calls; }, {.max_concurrency = 1});
+    const auto many =
+        a.subscribe(number, limit([&](const int& i) { failed += b.publish_sync(other, i).ok() ? 0 : 1; }));
+    const auto there = b.subscribe(number, limit([&](const int&) { ++calls; }));
+    for (int i = 0; i < 500; ++i) {
+        a.publish(number, i);
+        b.publish(number, i);
+        if (i % 50 == 0) { // each end has all who wait look again
+            gossip::Subscription gone = a.subscribe(tick, [] {});
+        }
+    }
+
+    CHECK(a.drain(20s));
+    CHECK(b.drain(20s));
+
+    CHECK(failed == 0);
+    CHECK(calls == 1000);
+    CHECK(a.stats().failed + b.stats().failed == 0);
+}
+
+TEST_CASE("who has a place may end a processor of another bus whose helper waits for it", "[concurrency_limit]") {
+    const gossip_test::Bounded bounded("ending a processor of another bus whose helper waits for our place");
+    gossip::EventBus a{gossip::Config{.workers = 1}};
+    gossip::EventBus b{gossip::Config{.workers = 1}};
+    const auto limit = middleware::concurrency_limit(1);
+    std::atomic<int> waiting{0};
+    std::atomic<int> calls{0};
+    auto waits = a.subscribe(number, middleware::timeout_detached(std::chrono::nanoseconds::max())(
+                                         middleware::chain(counted(waiting), limit)([&](const int&) { ++calls; })));
+    auto holds = b.subscribe(number, limit([&](const int&) {
+                                 a.publish(number, 1);
+                                 static_cast<void>(gossip_test::eventually([&] { return waiting == 1; }));
+                                 waits.unsubscribe();
+                             }));
+    b.publish(number, 1);
+
+    CHECK(b.drain(20s));
+    CHECK(a.drain(20s));
+
+    CHECK(calls == 0);
+    CHECK(a.stats().handled == 1);
+    CHECK(b.stats().handled == 1);
 }
 
 TEST_CASE("bad limits are refused", "[concurrency_limit]") {

@@ -472,6 +472,88 @@ TEST_CASE("a timeout inside fires its token at its own time", "[timeout_detached
     CHECK(fired);
 }
 
+TEST_CASE("a helper and a processor of another bus that wait for each other's turns do not wait for ever",
+          "[timeout_detached]") {
+    const gossip_test::Bounded bound("turns in a circle over a helper and two buses");
+    gossip::EventBus a{gossip::Config{.workers = 1}};
+    gossip::EventBus b{gossip::Config{.workers = 1}};
+    std::atomic<bool> has_turn{false};
+    std::atomic<bool> here{false};
+    std::atomic<int> refused{0};
+    const auto publish = [&](gossip::EventBus<>& bus, const gossip::Topic<int>& topic) {
+        const gossip::SyncResult result = bus.publish_sync(topic, 2);
+        refused += !result.ok() && gossip::is(result.errors().front(), gossip::errors::deadlock) ? 1 : 0;
+    };
+    auto in_a = a.subscribe(number, middleware::timeout_detached(1h)([&](const int& first) {
+                                if (first == 1) {
+                                    here = true;
+                                    static_cast<void>(gossip_test::eventually([&] { return has_turn.load(); }));
+                                    publish(b, other);
+                                }
+                            }),
+                            {.max_concurrency = 1});
+    auto in_b = b.subscribe(other,
+                            [&](const int& first) {
+                                if (first == 1) {
+                                    has_turn = true;
+                                    static_cast<void>(gossip_test::eventually([&] { return here.load(); }));
+                                    publish(a, number);
+                                }
+                            },
+                            {.max_concurrency = 1});
+    a.publish(number, 1);
+    b.publish(other, 1);
+
+    CHECK(a.drain(20s));
+    CHECK(b.drain(20s));
+
+    CHECK(refused == 1);
+    CHECK(a.stats().adds_up());
+    CHECK(b.stats().adds_up());
+}
+
+TEST_CASE("a helper and a processor of another bus may end each other", "[timeout_detached]") {
+    const gossip_test::Bounded bound("a helper and a worker of two buses that end each other");
+    for (int round = 0; round < 20; ++round) {
+        std::atomic<int> inside{0};
+        std::atomic<int> ended{0};
+        gossip::EventBus a{gossip::Config{.workers = 1}};
+        gossip::EventBus b{gossip::Config{.workers = 1}};
+        gossip::Subscription in_a;
+        gossip::Subscription in_b;
+        const auto end = [&](gossip::Subscription& whose) {
+            ++inside;
+            static_cast<void>(gossip_test::eventually([&] { return inside == 2; }));
+            whose.unsubscribe();
+            ++ended;
+        };
+        in_a = a.subscribe(number, middleware::timeout_detached(1h)([&](const int&) { end(in_b); }));
+        in_b = b.subscribe(other, [&](const int&) { end(in_a); });
+        a.publish(number, 1);
+        b.publish(other, 1);
+
+        REQUIRE(a.drain(20s));
+        REQUIRE(b.drain(20s));
+
+        REQUIRE(ended == 2);
+    }
+}
+
+TEST_CASE("a processor on a helper's thread may drain the bus that the helper belongs to", "[timeout_detached]") {
+    const gossip_test::Bounded bound("a drain over a helper and two buses");
+    gossip::EventBus a{gossip::Config{.workers = 1}};
+    gossip::EventBus b{gossip::Config{.workers = 1}};
+    std::atomic<bool> drained{false};
+    auto in_b = b.subscribe(other, [&](const int&) { drained = a.drain(20s); });
+    auto in_a = a.subscribe(
+        number, middleware::timeout_detached(1h)([&](const int&) { static_cast<void>(b.publish_sync(other, 1)); }));
+    a.publish(number, 1);
+
+    CHECK(a.drain(20s));
+
+    CHECK(drained);
+}
+
 TEST_CASE("bad arguments of timeout_detached are refused", "[timeout_detached]") {
     CHECK_THROWS_AS(middleware::timeout_detached(0s), gossip::ValidationError);
     CHECK_THROWS_AS(middleware::timeout_detached(-1s), gossip::ValidationError);
