@@ -106,6 +106,10 @@ public:
     void forget() { forgets_ = true; }
     /// Keeps back the answers on connections that read streams, until told otherwise.
     void keep_reads(bool keeps) { keeps_reads_ = keeps; }
+    /// As if the server were one before 6.2, which does not know XPENDING's IDLE.
+    void knows_no_idle() { knows_idle_ = false; }
+    /// How often it was asked for it.
+    [[nodiscard]] int unknown() const { return unknown_; }
     [[nodiscard]] int cuts() const { return cuts_; }
     void mangle(std::uint64_t one_in) { one_in_ = one_in; }
     [[nodiscard]] int mangled() const { return mangled_; }
@@ -176,6 +180,15 @@ private:
         auto size = static_cast<std::size_t>(got);
         const std::size_t cut = cut_;
         pair.reads |= !answers && std::string_view{bytes.data(), size}.find("XREADGROUP") != std::string_view::npos;
+        if (!answers && !knows_idle_) {
+            const std::string_view sent{bytes.data(), size};
+            const std::size_t asks = sent.find("XPENDING");
+            const std::size_t idle = asks == std::string_view::npos ? asks : sent.find("\r\nIDLE\r\n", asks);
+            if (idle != std::string_view::npos) {
+                bytes[idle + 2] = 'X';
+                ++unknown_;
+            }
+        }
         const bool cuts = answers && cut != 0 && pair.answered + size >= cut;
         if (cuts) {
             size = cut > pair.answered ? cut - pair.answered : 0;
@@ -206,6 +219,8 @@ private:
     int socket_ = listen_on_loopback(port_);
     std::atomic<std::size_t> cut_{0};
     std::atomic<int> cuts_{0};
+    std::atomic<bool> knows_idle_{true};
+    std::atomic<int> unknown_{0};
     std::atomic<std::uint64_t> one_in_{0};
     std::atomic<int> mangled_{0};
     Random random_{0}; // of its thread
