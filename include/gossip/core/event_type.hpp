@@ -269,8 +269,17 @@ public:
     /// True when the set may have more than one name.
     [[nodiscard]] bool has_wildcard() const noexcept { return text_.find('*') != text_.npos; }
 
-    [[nodiscard]] bool matches(const EventType& type) const noexcept {
-        std::string_view names = type.name();
+    [[nodiscard]] bool matches(const EventType& type) const noexcept { return has(type.name()); }
+
+    /// The same for a text, which is in no set if it is no name.
+    [[nodiscard]] bool matches(std::string_view name) const noexcept {
+        return detail::find_name_fault(name, false) == detail::NameFault::none && has(name);
+    }
+
+    [[nodiscard]] friend bool operator==(const Pattern&, const Pattern&) noexcept = default;
+
+private:
+    [[nodiscard]] bool has(std::string_view names) const noexcept {
         std::string_view wanted = text_;
         if (text_.starts_with('*') && names.starts_with("gossip.")) {
             return false;
@@ -287,9 +296,6 @@ public:
         return wanted.empty() && names.empty();
     }
 
-    [[nodiscard]] friend bool operator==(const Pattern&, const Pattern&) noexcept = default;
-
-private:
     /// Takes the first segment, and the dot behind it, off `rest`.
     static std::string_view next_segment(std::string_view& rest) noexcept {
         const std::size_t dot = std::min(rest.find('.'), rest.size());

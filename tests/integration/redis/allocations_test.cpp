@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace allocations_test {
 
@@ -56,16 +57,26 @@ void send(const RedisServer& server, const std::string& command, std::size_t cou
 }
 
 /// Of all threads but the test's own, for each of many events that come in such bursts.
-double allocations_of_an_event(gossip::RedisMode mode, std::size_t burst) {
-    const std::string command = mode == gossip::RedisMode::streams
-                                    ? "redis.call('XADD', 'sensors.measured', '*', 'event', ARGV[2])"
-                                    : "redis.call('PUBLISH', 'sensors.measured', ARGV[2])";
+double allocations_of_an_event(gossip::RedisMode mode, std::size_t burst, bool by_pattern = false) {
+    const std::string command =
+        mode == gossip::RedisMode::streams
+            ? "redis.call('XADD', 'a-prefix-of-channels:sensors.measured', '*', 'event', ARGV[2])"
+            : "redis.call('PUBLISH', 'a-prefix-of-channels:sensors.measured', ARGV[2])";
     const std::size_t count = burst == 1 ? 500 : 20 * burst;
     const RedisServer server;
-    Bus bus(patient({.url = server.url(), .mode = mode, .group = mode == gossip::RedisMode::streams ? "g" : ""}),
+    Bus bus(patient({.url = server.url(),
+                     .mode = mode,
+                     .group = mode == gossip::RedisMode::streams ? "g" : "",
+                     .prefix = "a-prefix-of-channels:"}),
             gossip::Config{.workers = 1});
     std::atomic<std::size_t> handled{0};
-    auto s = bus.subscribe(measured, [&](const Reading& reading) { handled += reading.sensor == 7 ? 1U : 0U; });
+    const auto count_one = [&](const Reading& reading) { handled += reading.sensor == 7 ? 1U : 0U; };
+    std::vector<gossip::Subscription> listens;
+    if (by_pattern) {
+        listens.push_back(bus.subscribe(gossip::Pattern("sensors.**"), [](const gossip::Event&) {}));
+        listens.push_back(bus.subscribe(gossip::Pattern("*.measured"), [](const gossip::Event&) {}));
+    }
+    listens.push_back(bus.subscribe(measured, count_one));
     const auto come = [&](std::size_t all) {
         for (const std::size_t before = handled; handled < before + all;) {
             const std::size_t so_far = handled;
@@ -100,6 +111,19 @@ TEST_CASE("an event that comes by Pub/Sub costs two allocations at the most", "[
     const double each = allocations_of_an_event(gossip::RedisMode::pub_sub, burst);
 
     CAPTURE(burst, each);
+    CHECK(each >= 1);
+    CHECK(each <= 2 + for_the_batches);
+}
+
+TEST_CASE("an event that comes by Pub/Sub also for patterns costs no more", "[allocations]") {
+    GOSSIP_NEEDS_REDIS()
+    if (!support::allocations_are_counted()) {
+        return;
+    }
+
+    const double each = allocations_of_an_event(gossip::RedisMode::pub_sub, 1'000, true);
+
+    CAPTURE(each);
     CHECK(each >= 1);
     CHECK(each <= 2 + for_the_batches);
 }

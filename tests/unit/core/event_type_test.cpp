@@ -5,7 +5,9 @@
 
 #include <bit>
 #include <set>
+#include <initializer_list>
 #include <string>
+#include <string_view>
 #include <unordered_set>
 #include <utility>
 #include <vector>
@@ -27,7 +29,11 @@ std::string rule_broken_by(const std::string& name) {
     return "";
 }
 
-bool matches(const char* pattern, const char* name) { return Pattern{pattern}.matches(EventType{name}); }
+bool matches(const char* pattern, const char* name) {
+    const bool matched = Pattern{pattern}.matches(EventType{name});
+    CHECK(Pattern{pattern}.matches(std::string_view{name}) == matched);
+    return matched;
+}
 
 } // namespace parts
 
@@ -152,6 +158,15 @@ TEST_CASE("event types are ordered by hash", "[event_type]") {
 
     CHECK((a < b) == (a.hash() < b.hash()));
     CHECK(std::set<EventType>{a, b, a}.size() == 2);
+}
+
+TEST_CASE("a text that is no name is in no set", "[pattern]") {
+    const std::string long_text(70'000, 'x');
+    for (const std::string_view text : std::initializer_list<std::string_view>{
+             "", ".", "a.", ".a", "a..b", "*", "a.*", "a b", std::string_view{"a\0b", 3}, long_text}) {
+        CHECK_FALSE(Pattern{"**"}.matches(text));
+        CHECK_FALSE(Pattern{"a.**"}.matches(text));
+    }
 }
 
 TEST_CASE("a pattern without wildcards matches just that name", "[pattern]") {

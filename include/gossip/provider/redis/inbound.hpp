@@ -32,6 +32,8 @@ namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 /// user code.
 ///
 /// Threads: one reader thread at a time, but for `malformed` and `wait_inside`.
+/// Cost:    an event is one allocation, and one more when its data is read as a type. What that type, metadata, and a
+///          key or a foreign id of more than 15 bytes allocate comes on top.
 class Inbound {
 public:
     /// What became of a message.

@@ -4,7 +4,6 @@
 #include <gossip/core/error.hpp>
 #include <gossip/core/errors.hpp>
 #include <gossip/core/event_type.hpp>
-#include <gossip/core/guard.hpp>
 #include <gossip/dispatch/engine.hpp>
 #include <gossip/provider/redis/pub_sub.hpp>
 #include <gossip/provider/redis/publisher.hpp>
@@ -12,6 +11,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -91,17 +91,9 @@ struct ServerNames {
     std::vector<std::string_view> patterns;
 };
 
-/// What is no name for an event matches nothing. May throw std::bad_alloc.
-[[nodiscard]] inline bool matches_any(const std::vector<Pattern>& patterns, std::string_view name) {
-    bool any = false;
-    const Result looked = guard([&] {
-        const EventType type(name);
-        any = std::any_of(patterns.begin(), patterns.end(), [&](const Pattern& set) { return set.matches(type); });
-    });
-    if (!looked && !as<ValidationError>(looked.error())) {
-        looked.error().rethrow();
-    }
-    return any;
+/// What is no name for an event matches nothing.
+[[nodiscard]] inline bool matches_any(const std::vector<Pattern>& patterns, std::string_view name) noexcept {
+    return std::any_of(patterns.begin(), patterns.end(), [&](const Pattern& set) { return set.matches(name); });
 }
 
 /// The patterns that a bus listens for, each as often as it was asked for.
@@ -147,25 +139,32 @@ private:
 /// The first copy counts.
 ///
 /// Threads: one.
+/// Cost:    a copy of the message; no allocation once it has seen ones as long and as many patterns for one.
 class CopyFilter {
 public:
     /// Whether this is a further copy of the message before.
     [[nodiscard]] bool is_copy(std::string_view channel, std::string_view message, std::string_view pattern) {
-        const bool same = !seen_.empty() && std::find(seen_.begin(), seen_.end(), pattern) == seen_.end() &&
-                          channel == channel_ && message == message_;
+        const auto end = seen_.begin() + static_cast<std::ptrdiff_t>(count_);
+        const bool same =
+            count_ != 0 && std::find(seen_.begin(), end, pattern) == end && channel == channel_ && message == message_;
         if (!same) {
-            seen_.clear();
+            count_ = 0;
             channel_ = channel;
             message_ = message;
         }
-        seen_.emplace_back(pattern);
+        if (count_ == seen_.size()) {
+            seen_.emplace_back();
+        }
+        seen_[count_] = pattern;
+        ++count_;
         return same;
     }
 
 private:
     std::string channel_;
     std::string message_;
-    std::vector<std::string> seen_; // the patterns, or nothing for the channel itself
+    std::vector<std::string> seen_; // the patterns, or nothing for the channel itself; then what has room for more
+    std::size_t count_ = 0;         // of them
 };
 
 /// The listening half of a Redis provider, in one mode or the other.

@@ -128,12 +128,8 @@ public:
         return capacity - std::min<std::size_t>(capacity, static_cast<std::size_t>(engine.waiting()));
     }
     bool wants(std::string_view stream) noexcept override {
-        bool wanted = false;
-        succeeds([&] { // without memory: at the next look
-            wanted = stream.starts_with(options_.prefix) &&
-                     matches_any(*patterns_.wanted().list, stream.substr(options_.prefix.size()));
-        });
-        return wanted;
+        return stream.starts_with(options_.prefix) &&
+               matches_any(*patterns_.wanted().list, stream.substr(options_.prefix.size()));
     }
 
 private:
