@@ -73,15 +73,16 @@ public:
     [[nodiscard]] T* allocate(std::size_t count) {
         static_assert(alignof(T) <= __STDCPP_DEFAULT_NEW_ALIGNMENT__);
         if (count != 1) {
-            return static_cast<T*>(::operator new(count * sizeof(T)));
+            const std::size_t bytes = count * size;
+            return static_cast<T*>(::operator new(bytes));
         }
-        return static_cast<T*>(blocks_->take(sizeof(T)));
+        return static_cast<T*>(blocks_->take(size));
     }
     void deallocate(T* memory, std::size_t count) noexcept {
         if (count != 1) {
             ::operator delete(static_cast<void*>(memory));
         } else {
-            blocks_->give(memory, sizeof(T));
+            blocks_->give(memory, size);
         }
     }
 
@@ -90,6 +91,8 @@ public:
 private:
     template <class U>
     friend class SpareAllocator;
+
+    static constexpr std::size_t size = sizeof(T); // NOLINT(bugprone-sizeof-expression): a table's T is a pointer
 
     SpareBlocks* blocks_;
 };
