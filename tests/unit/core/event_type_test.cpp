@@ -4,8 +4,8 @@
 #include "support/catch.hpp"
 
 #include <bit>
-#include <set>
 #include <initializer_list>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_set>
