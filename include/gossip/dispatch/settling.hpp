@@ -164,8 +164,7 @@ inline bool Engine::wants_redelivery(Seat& seat, const Subscriber& subscriber, i
                                      const Error& error) noexcept {
     const Redelivery& policy = subscriber.options.redelivery;
     if (attempt >= policy.attempts || is_fatal(error) || is_validation(error) ||
-        !subscriber.tenure.goes_on() ||                          // [running] not for one that has ended
-        no_more_redeliveries_.load(std::memory_order_relaxed)) { // relaxed: looked at again when it is scheduled
+        !subscriber.tenure.goes_on()) { // [running] not for one that has ended; where the bus does, redeliver sees
         return false;
     }
     if (!policy.when) {
@@ -218,9 +217,12 @@ inline bool Engine::redeliver(Settlement::Part& part) noexcept {
         return false;
     }
     // Whoever ended the subscription, or the bus, meanwhile may have looked at the timers before this one was there.
-    if ((!subscriber->tenure.goes_on() ||                          // [running] after the timers' lock
-         no_more_redeliveries_.load(std::memory_order_relaxed)) && // relaxed: the same
+    const bool bus_ends = ending();
+    if ((bus_ends || !subscriber->tenure.goes_on()) && // [running] after the timers' lock
         withdraw(timer) != nullptr) {
+        if (bus_ends) {
+            part.home->leave_to_others();
+        }
         --part.attempt;
         return false;
     }

@@ -215,6 +215,45 @@ TEST_CASE("a shutdown leaves to others what waits for its redelivery", "[receivi
     CHECK(report.adds_up());
 }
 
+TEST_CASE("a shutdown leaves to others what fails while it waits, if attempts are left", "[receiving]") {
+    std::optional<gossip::Deferral> last;
+    std::optional<gossip::Deferral> other;
+    const auto fail_now = [](std::optional<gossip::Deferral>& open) {
+        if (open) {
+            std::exchange(open, std::nullopt)->resolve(gossip::ProcessingError{"not now"});
+        }
+    };
+    Config config{.workers = 0};
+    config.on_drop = [&](const Event&, gossip::DropReason) { fail_now(other); }; // redeliveries have been ended
+    Bus bus{std::move(config)};
+    Receipt waits;
+    Receipt late;
+    Receipt spent;
+    auto a = bus.subscribe(number,
+                           [&](Context& context, const int& n) -> Result {
+                               if (n == 1) {
+                                   return gossip::ProcessingError{"not now"};
+                               }
+                               (n == 2 ? other : last) = context.defer();
+                               return {};
+                           },
+                           {.redelivery = {.attempts = 3, .first_delay = 1h}});
+    CHECK(receive(bus, waits) == PublishStatus::accepted);
+    CHECK(receive(bus, late, Event{number, 2}) == PublishStatus::accepted);
+    CHECK(receive(bus, spent, Event{number, 3}, 3) == PublishStatus::accepted);
+    CHECK(bus.poll() == 3);
+    fail_now(last);
+    CHECK(spent.is(Ending::failed));
+    REQUIRE(other);
+
+    const gossip::ShutdownReport report = bus.shutdown(20s);
+    CHECK(waits.is(Ending::abandoned));
+    CHECK(late.is(Ending::abandoned)); // neither handled nor failed for good
+    CHECK(report.abandoned == 2);
+    CHECK(report.failed == 1);
+    CHECK(report.adds_up());
+}
+
 TEST_CASE("past the deadline of a shutdown every receipt is told that its event is abandoned", "[receiving]") {
     Bus bus{Config{.workers = 1}};
     std::optional<gossip::Deferral> open;
