@@ -64,7 +64,7 @@ inline void Settlement::close_share(Seat& seat, Part& part) noexcept {
     if (!part.shares.close()) {
         return;
     }
-    if (part.last) {
+    if (part.last || ends_.has_ended()) { // of what was abandoned there is no other attempt, and nobody is asked
         close(seat, part.holds_key);
     } else if (wants_another(seat, part)) {
         try_again(seat, part);
@@ -75,6 +75,9 @@ inline void Settlement::close_share(Seat& seat, Part& part) noexcept {
 }
 
 inline void Settlement::fail(Part& part, const Error& error) noexcept {
+    if (ends_.has_ended()) {
+        return; // abandoned: it counts no more, and the clock may be gone
+    }
     if (kind_ == Kind::sync || part.attempt >= part.subscriber->options.redelivery.attempts) {
         add_failure(*part.subscriber, part.attempt, error);
         return;
@@ -113,6 +116,9 @@ inline void Settlement::give_up(Seat& seat, Part& part) noexcept {
     close(seat, part.holds_key);
 }
 inline void Settlement::add_failures(const Part& part) noexcept {
+    if (part.last) {
+        return; // abandoned before it failed
+    }
     add_failure(*part.subscriber, part.attempt, part.last.error());
     for (const Error& error : part.others) {
         add_failure(*part.subscriber, part.attempt, error);

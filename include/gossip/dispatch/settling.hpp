@@ -173,8 +173,8 @@ inline bool Engine::wants_redelivery(Seat& seat, const Subscriber& subscriber, i
     // The question is the subscription's as much as its processor is: whoever ends it waits for both.
     const void* const before = seat.current.own();
     bool wanted = false;
-    if (enter(seat, subscriber)) {
-        wanted = guard([&] { wanted = policy.when(error); }).ok() && wanted;
+    if (enter(seat, subscriber)) { // past the deadline of a shutdown nobody is asked, and redeliver sees it
+        wanted = giving_up() || (guard([&] { wanted = policy.when(error); }).ok() && wanted);
     }
     seat.current.show(before); // [running] it has been asked
     tell_enders();

@@ -254,6 +254,69 @@ TEST_CASE("a shutdown leaves to others what fails while it waits, if attempts ar
     CHECK(report.adds_up());
 }
 
+TEST_CASE("what fails after its event was abandoned asks nobody for another attempt, nor for the time", "[receiving]") {
+    const bool failed_before = GENERATE(false, true);
+    auto clock = std::make_unique<gossip::testing::ManualClock>();
+    std::optional<Bus> bus(std::in_place, Config{.workers = 0, .clock = clock.get()});
+    std::optional<gossip::Deferral> first;
+    std::optional<gossip::Deferral> last;
+    int asked = 0;
+    gossip::Redelivery redelivery{.attempts = 3};
+    redelivery.when = [&](const gossip::Error&) {
+        ++asked;
+        return true;
+    };
+    bus->subscribe(number,
+                   [&](Context& context, const int&) {
+                       first = context.defer();
+                       last = context.defer();
+                   },
+                   {.redelivery = redelivery})
+        .detach();
+    bus->publish(number, 1);
+    CHECK(bus->poll() == 1);
+    REQUIRE(last);
+
+    if (failed_before) {
+        std::exchange(first, std::nullopt)->resolve(gossip::ProcessingError{"not now"});
+    }
+    CHECK(bus->shutdown(0ms).abandoned == 1);
+    bus.reset(); // the clock, and what the question looks at, may go with it
+    clock.reset();
+    if (first) {
+        std::exchange(first, std::nullopt)->resolve(gossip::ProcessingError{"too late"});
+        std::exchange(last, std::nullopt)->resolve(gossip::ProcessingError{"too late"});
+    } else {
+        std::exchange(last, std::nullopt)->succeed();
+    }
+
+    CHECK(asked == 0);
+}
+
+TEST_CASE("past the deadline of a shutdown nobody is asked whether to try again", "[receiving]") {
+    Bus bus{Config{.workers = 1}};
+    Receipt receipt;
+    std::atomic<bool> inside{false};
+    std::atomic<int> asked{0};
+    gossip::Redelivery redelivery{.attempts = 3};
+    redelivery.when = [&](const gossip::Error&) { return ++asked == 0; };
+    auto s = bus.subscribe(number,
+                           [&](Context& context, const int&) -> Result {
+                               inside = true;
+                               static_cast<void>(eventually([&] { return context.stop_requested(); }));
+                               return gossip::ProcessingError{"not now"};
+                           },
+                           {.redelivery = redelivery});
+    CHECK(receive(bus, receipt) == PublishStatus::accepted);
+    REQUIRE(eventually([&] { return inside.load(); }));
+
+    const gossip::ShutdownReport report = bus.shutdown(0ms);
+
+    CHECK(asked == 0);
+    CHECK(receipt.is(Ending::abandoned)); // left to others: it had attempts
+    CHECK(report.adds_up());
+}
+
 TEST_CASE("past the deadline of a shutdown every receipt is told that its event is abandoned", "[receiving]") {
     Bus bus{Config{.workers = 1}};
     std::optional<gossip::Deferral> open;
