@@ -194,6 +194,10 @@ inline std::int64_t redelivery_delay(const Redelivery& policy, int attempt) noex
 }
 
 inline bool Engine::redeliver(Settlement::Part& part) noexcept {
+    if (ending()) { // before anything is needed that there may be none of
+        part.home->leave_to_others();
+        return false;
+    }
     part.deferrals.begin();
     part.shares.begin();
     ++part.attempt;

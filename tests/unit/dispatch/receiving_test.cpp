@@ -254,6 +254,36 @@ TEST_CASE("a shutdown leaves to others what fails while it waits, if attempts ar
     CHECK(report.adds_up());
 }
 
+TEST_CASE("a shutdown leaves to others also what has no place any more among those that wait", "[receiving]") {
+    std::optional<gossip::Deferral> other;
+    Config config{.workers = 0};
+    config.on_drop = [&](const Event&, gossip::DropReason) { // redeliveries have been ended
+        if (other) {
+            std::exchange(other, std::nullopt)->resolve(gossip::ProcessingError{"not now"});
+        }
+    };
+    Bus bus{std::move(config)};
+    Receipt waits;
+    Receipt late;
+    auto s = bus.subscribe(number,
+                           [&](Context& context, const int& n) -> Result {
+                               if (n == 1) {
+                                   return gossip::ProcessingError{"not now"};
+                               }
+                               other = context.defer();
+                               return {};
+                           },
+                           {.redelivery = {.attempts = 3, .first_delay = 1h, .max_waiting = 1}});
+    CHECK(receive(bus, waits) == PublishStatus::accepted);
+    CHECK(receive(bus, late, Event{number, 2}) == PublishStatus::accepted);
+    CHECK(bus.poll() == 2);
+
+    CHECK(bus.shutdown(20s).abandoned == 2);
+
+    CHECK(waits.is(Ending::abandoned));
+    CHECK(late.is(Ending::abandoned));
+}
+
 TEST_CASE("what fails after its event was abandoned asks nobody for another attempt, nor for the time", "[receiving]") {
     const bool failed_before = GENERATE(false, true);
     auto clock = std::make_unique<gossip::testing::ManualClock>();
