@@ -35,7 +35,8 @@ public:
     [[nodiscard]] virtual std::stop_token stop_token() const = 0;
     [[nodiscard]] virtual bool stop_requested() const noexcept = 0;
     [[nodiscard]] virtual Clock* clock() const noexcept = 0; // null: the operating system's
-    /// How long, in real time, until a shutdown with a deadline asks this run to stop; far_future if none does.
+    /// How long, in real time, until the shutdown that this thread is in asks this run to stop, unless another one with
+    /// less patience comes; far_future if it is in none.
     [[nodiscard]] virtual std::int64_t patience_ns() const noexcept { return far_future; }
     /// How often processors of this run have put its end off so far: deferred it, or collected its event.
     [[nodiscard]] virtual std::size_t put_off() const noexcept { return 0; }
@@ -145,19 +146,19 @@ public:
     /// For the library, as the next.
     [[nodiscard]] std::size_t put_off() const noexcept { return host_ == nullptr ? 0 : host_->put_off(); }
     [[nodiscard]] detail::Ended ended() const noexcept { return host_ == nullptr ? detail::Ended::no : host_->ended(); }
-    /// For the library: waits for a notification, at most `left_ns` of the clock and `most_ns` in real time, and not
-    /// beyond the patience of a shutdown, which may be waiting on this very thread.
-    void wait_on(std::condition_variable& changed, std::unique_lock<std::mutex>& lock, std::int64_t left_ns,
-                 std::int64_t most_ns = detail::far_future) const {
+    /// For the library: waits for a notification, at most `left_ns` of the clock, and not beyond the patience of a
+    /// shutdown, which may be waiting on this very thread; it looks now and then whether another one has less.
+    void wait_on(std::condition_variable& changed, std::unique_lock<std::mutex>& lock, std::int64_t left_ns) const {
         constexpr std::int64_t longest = 3'600'000'000'000; // an hour: no overflow in anybody's arithmetic
+        constexpr std::int64_t look_again_ns = 10'000'000;
         const Clock* const clock = host_ == nullptr ? nullptr : host_->clock();
         const bool manual = clock != nullptr && clock->manual();
         const std::int64_t patience = host_ == nullptr ? detail::far_future : host_->patience_ns();
-        if (manual && patience == detail::far_future && most_ns == detail::far_future) {
+        if (manual && patience == detail::far_future) {
             changed.wait(lock);
         } else {
-            changed.wait_for(
-                lock, std::chrono::nanoseconds(std::min({manual ? longest : left_ns, longest, patience, most_ns})));
+            const std::int64_t most = patience == detail::far_future ? longest : std::min(patience, look_again_ns);
+            changed.wait_for(lock, std::chrono::nanoseconds(std::min(manual ? longest : left_ns, most)));
         }
     }
 

@@ -267,15 +267,16 @@ public:
         return giving_up_.load(std::memory_order_seq_cst); // [giving_up] [running] asked before anything is taken
     }
 
-    /// How long, in real time, the shutdown that this thread is in will wait yet; far_future if there is none. It runs
-    /// processors where it pumps, and then nobody else can tell them that it is over.
+    /// How long, in real time, the shutdown that this thread is in will wait yet, unless another one has less patience;
+    /// far_future if there is none. It runs processors where it pumps, and then nobody else can tell them that it is
+    /// over.
     [[nodiscard]] std::int64_t patience_ns() const noexcept {
         if (shutting_down_.load(std::memory_order_relaxed) != this_thread()) { // relaxed: only its own thread finds it
             return far_future;
         }
         const std::int64_t until =
             shutdown_until_.load(std::memory_order_relaxed); // relaxed: a number by itself, looked at now and then
-        return until == far_future ? far_future : std::max<std::int64_t>(until - platform::monotonic_ns(), 0);
+        return std::max<std::int64_t>(until - platform::monotonic_ns(), 0);
     }
 
     // What the worker pool asks.

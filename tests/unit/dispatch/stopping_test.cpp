@@ -883,4 +883,25 @@ TEST_CASE("a shutdown without memory goes on, and runs what batches have collect
     }
 }
 
+TEST_CASE("a processor that sleeps inside of a shutdown is woken by another one that has less patience", "[stopping]") {
+    const Bounded bounded("a sleep inside of a patient shutdown");
+    const bool manual = GENERATE(false, true);
+    gossip::testing::ManualClock clock;
+    gossip::EventBus bus{gossip::Config{.workers = 0, .clock = manual ? &clock : nullptr}};
+    std::atomic<bool> inside{false};
+    std::atomic<bool> slept{true};
+    auto s = bus.subscribe(number, [&](gossip::Context& context, const int&) {
+        inside = true;
+        slept = context.sleep_for(1h);
+    });
+    bus.publish(number, 1);
+    std::thread patient([&] { static_cast<void>(bus.shutdown()); });
+    REQUIRE(eventually([&] { return inside.load(); }));
+
+    CHECK(bus.shutdown(1ms).adds_up());
+
+    patient.join();
+    CHECK_FALSE(slept);
+}
+
 } // namespace stopping_test

@@ -306,6 +306,31 @@ TEST_CASE("who has a place may end a processor of another bus whose helper waits
     CHECK(b.stats().handled == 1);
 }
 
+TEST_CASE("a shutdown that is in a wait for a place hears of another one that has less patience",
+          "[concurrency_limit]") {
+    const gossip_test::Bounded bounded("a shutdown that waits for a place");
+    gossip::EventBus bus{gossip::Config{.workers = 0}};
+    std::atomic<int> holding{0};
+    std::atomic<int> waiting{0};
+    const auto limit = middleware::concurrency_limit(1);
+    auto holds = bus.subscribe(other, limit([&](Context& context, const int&) {
+                                   ++holding;
+                                   static_cast<void>(context.sleep_for(1h)); // a shutdown past its deadline ends it
+                               }));
+    auto waits = bus.subscribe(number, middleware::chain(counted(waiting), limit)([](const int&) {}));
+    bus.publish(other, 1);
+    std::thread polls([&] { bus.poll(1); });
+    CHECK(gossip_test::eventually([&] { return holding == 1; }));
+    bus.publish(number, 1);
+    std::thread patient([&] { static_cast<void>(bus.shutdown()); });
+    CHECK(gossip_test::eventually([&] { return waiting == 1; }));
+
+    CHECK(bus.shutdown(1ms).adds_up());
+
+    polls.join();
+    patient.join();
+}
+
 TEST_CASE("bad limits are refused", "[concurrency_limit]") {
     CHECK_THROWS_AS(middleware::concurrency_limit(0), gossip::ValidationError);
     CHECK_THROWS_AS(middleware::concurrency_limit({.max_wait = -1s}), gossip::ValidationError);
