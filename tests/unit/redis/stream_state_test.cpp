@@ -3,6 +3,7 @@
 #include "support/allocation_counter.hpp"
 #include "support/catch.hpp"
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <new>
@@ -66,6 +67,21 @@ TEST_CASE("without memory for the next places what was settled stays where it is
     CHECK(settled.empty());
     static_cast<void>(state.take(settled, count, Deadline::max()));
     CHECK(settled.size() == count);
+}
+
+TEST_CASE("who has nothing left to say waits for no connection to say it on", "[stream_state]") {
+    const auto until = [] { return gossip::redis::detail::SteadyClock::now() + std::chrono::seconds(20); };
+    StreamState state;
+    const Deadline first = until();
+    state.farewell(first); // there has been no connection
+    CHECK(gossip::redis::detail::SteadyClock::now() < first);
+
+    state.came_up();
+    state.came_down(gossip::errors::closed);
+    const Deadline second = until();
+    state.farewell(second);
+    CHECK(gossip::redis::detail::SteadyClock::now() < second);
+    CHECK(state.gives_up());
 }
 
 } // namespace stream_state_test

@@ -90,8 +90,8 @@ public:
     bool drain(Deadline until) { return state_.drain(until); }
 
     /// Stops reading, waits until what was settled is confirmed, up to the deadline, takes a consumer name of its own
-    /// that has nothing pending out of the group, and ends the reader thread. Safe to call twice and from several
-    /// threads; on the reader thread it asks for the end, and another call must finish.
+    /// that has nothing pending out of the group, if it is connected, and ends the reader thread. Safe to call twice
+    /// and from several threads; on the reader thread it asks for the end, and another call must finish.
     void shutdown(Deadline until) noexcept {
         state_.close();
         if (!thread_.is_this() && until > detail::SteadyClock::now() && state_.stop_reading(until) &&

@@ -141,12 +141,12 @@ public:
         changed_.notify_all();
     }
 
-    /// Waits for the reader thread to take its leave.
+    /// Waits for the reader thread to take its leave; not for a connection to say it on, if nothing else needs one.
     void farewell(Deadline until) {
         std::unique_lock lock(mutex_);
         farewell_ = true;
         wish();
-        changed_.wait_until(lock, until, [this] { return ended_; });
+        changed_.wait_until(lock, until, [this] { return ended_ || (!connected_ && is_settled()); });
     }
 
     [[nodiscard]] StreamStats stats() const {
