@@ -1,6 +1,7 @@
 #include <gossip/provider/redis/dialer.hpp>
 
 #include "support/catch.hpp"
+#include "support/eventually.hpp"
 
 #include <chrono>
 #include <cstdint>
@@ -27,13 +28,13 @@ using gossip::redis::detail::SteadyClock;
 /// Somebody on 127.0.0.1 who never says a word.
 class Listener {
 public:
-    Listener() : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    explicit Listener(int backlog = 8) : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
         sockaddr_in address{};
         address.sin_family = AF_INET;
         address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
         socklen_t size = sizeof address;
         if (::bind(socket_.number(), reinterpret_cast<const sockaddr*>(&address), size) != 0 ||
-            ::listen(socket_.number(), 8) != 0 ||
+            ::listen(socket_.number(), backlog) != 0 ||
             ::getsockname(socket_.number(), reinterpret_cast<sockaddr*>(&address), &size) != 0) {
             throw std::runtime_error("cannot listen");
         }
@@ -44,6 +45,27 @@ public:
 private:
     Descriptor socket_;
     std::uint16_t port_ = 0;
+};
+
+/// One who has no room for another connection: whoever asks for one hears nothing.
+class Deaf {
+public:
+    Deaf() {
+        sockaddr_in address{};
+        address.sin_family = AF_INET;
+        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        address.sin_port = htons(listener_.port());
+        for (int i = 0; i < 4; ++i) {
+            Descriptor& waiting =
+                waiting_.emplace_back(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+            static_cast<void>(::connect(waiting.number(), reinterpret_cast<const sockaddr*>(&address), sizeof address));
+        }
+    }
+    [[nodiscard]] std::uint16_t port() const noexcept { return listener_.port(); }
+
+private:
+    Listener listener_{0};
+    std::vector<Descriptor> waiting_;
 };
 
 struct Rig {
@@ -70,6 +92,16 @@ int ask_two(const std::string& host, const std::string& port, int flags, std::ve
         return ask_system(host, port, flags, found);
     }
     const int first = ask_system("127.0.0.7", port, AI_NUMERICHOST, found);
+    const int second = ask_system("127.0.0.1", port, AI_NUMERICHOST, found);
+    return first != 0 ? first : second;
+}
+/// As the last; somebody is at the first who does not answer.
+inline std::uint16_t deaf_port = 0;
+int ask_deaf_first(const std::string& host, const std::string& port, int flags, std::vector<Address>& found) {
+    if ((flags & AI_NUMERICHOST) != 0) {
+        return ask_system(host, port, flags, found);
+    }
+    const int first = ask_system("127.0.0.1", std::to_string(deaf_port), AI_NUMERICHOST, found);
     const int second = ask_system("127.0.0.1", port, AI_NUMERICHOST, found);
     return first != 0 ? first : second;
 }
@@ -109,6 +141,18 @@ TEST_CASE("of a name's addresses the first that answers is taken", "[dialer]") {
     rig.endpoint.host = "redis.example";
 
     REQUIRE(rig.dial(&ask_two).ok());
+
+    CHECK(rig.socket.is_open());
+}
+
+TEST_CASE("an address that answers nothing takes the time of one attempt, not of each", "[dialer]") {
+    Rig rig;
+    const Deaf deaf;
+    deaf_port = deaf.port();
+    rig.endpoint.host = "redis.example";
+    Dialer dialer{rig.endpoint, rig.options, rig.interrupt, &ask_deaf_first};
+
+    CHECK(gossip_test::eventually([&] { return dialer.dial(rig.socket, SteadyClock::now() + 50ms).ok(); }));
 
     CHECK(rig.socket.is_open());
 }

@@ -27,6 +27,8 @@ namespace gossip::GOSSIP_VERSION_NAMESPACE::redis::detail {
 /// A way to the server: opens the socket and gives it its options.
 ///
 /// Threads: one at a time.
+/// Order:   a name's addresses are tried in the system's order; one that took all of an attempt's time is the last of
+///          the next.
 /// Stalls:  dial waits for the name, and for each of its addresses, up to its deadline; it ends within a millisecond of
 ///          a stop.
 /// Errors:  TimeoutError and RetryableError, where another attempt may help; errors::cancelled when stopped.
@@ -62,9 +64,15 @@ private:
             return resolved;
         }
         Result result = failure("the name has no address");
-        for (const Address& address : found) {
+        for (std::size_t n = 0; n < found.size(); ++n) {
+            const std::size_t at = (first_ + n) % found.size();
+            const Address& address = found[at];
             result = try_address(socket, address.storage.ss_family, address.get(), address.size, until);
-            if (result || interrupt_.stopped() || SteadyClock::now() >= until) {
+            if (result || interrupt_.stopped()) {
+                break;
+            }
+            if (SteadyClock::now() >= until) {
+                first_ = at + 1; // it has had all the time there was: the next attempt begins behind it
                 break;
             }
         }
@@ -126,6 +134,7 @@ private:
     const RedisOptions& options_;
     Interrupt& interrupt_;
     Resolver resolver_;
+    std::size_t first_ = 0; // of a name's addresses
 };
 
 } // namespace gossip::GOSSIP_VERSION_NAMESPACE::redis::detail
