@@ -6,6 +6,7 @@
 #include "support/catch.hpp"
 
 #include <cstdint>
+#include <new>
 #include <string>
 #include <string_view>
 
@@ -63,6 +64,37 @@ TEST_CASE("what has its place is acknowledged without memory, and again after a 
     CHECK(rig.settler.is_quiet());
     CHECK(rig.settler.unconfirmed() == count);
     CHECK(rig.settler.held() == 0);
+}
+
+TEST_CASE("acknowledgements for whose sending there is no memory are sent later, each once", "[stream_settler]") {
+    if (!support::allocations_are_counted()) {
+        return;
+    }
+    constexpr std::uint64_t count = 2'000; // more than one command takes
+    int failures = 0;
+    for (bool failed = true; failed; failures += failed ? 1 : 0) {
+        const Deadline now = gossip::redis::detail::SteadyClock::now();
+        Rig rig;
+        for (std::uint64_t n = 0; n < count; ++n) {
+            rig.settler.hold(Rig::id(n), 1, now);
+        }
+        rig.settler.reserve();
+        for (std::uint64_t n = 0; n < count; ++n) {
+            rig.settler.ack(Rig::id(n));
+        }
+
+        support::fail_allocation_after(failures, plenty);
+        try {
+            rig.settler.send(now);
+            failed = false;
+        } catch (const std::bad_alloc&) {}
+        support::fail_allocation_after(-1);
+
+        CHECK(rig.settler.unconfirmed() == count);
+        rig.settler.lost();
+        CHECK(rig.settler.unconfirmed() == count);
+    }
+    CHECK(failures > 4);
 }
 
 } // namespace stream_settler_test

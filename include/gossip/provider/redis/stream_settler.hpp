@@ -186,6 +186,15 @@ private:
         std::int64_t attempts;   // that it is to be told of
         Deadline renewed;
     };
+    /// Takes so many off, however its scope ends.
+    struct OffTheFront {
+        explicit OffTheFront(std::vector<EntryId>& all) noexcept : ids(all) {}
+        OffTheFront(const OffTheFront&) = delete;
+        OffTheFront& operator=(const OffTheFront&) = delete;
+        ~OffTheFront() { ids.erase(ids.begin(), ids.begin() + static_cast<std::ptrdiff_t>(count)); }
+        std::vector<EntryId>& ids;
+        std::size_t count = 0;
+    };
     static constexpr std::size_t most_ids = 512;
 
     /// Calls `send(ids)` with runs of at most 512 ids of one stream.
@@ -228,13 +237,16 @@ private:
         asked_.push_back(std::move(asked));
     }
 
+    /// What throws for want of memory has sent a part of them, and keeps the rest.
     void send_acks() {
-        in_runs(acks_, [this](std::vector<EntryId> ids) {
+        OffTheFront sent(acks_);
+        in_runs(acks_, [&](std::vector<EntryId> ids) {
+            const std::size_t count = ids.size();
             queue({"XACK", name_of_(owner_, ids.front().stream), options_.group}, ids);
-            in_flight_ += ids.size();
             note({What::ack, std::move(ids)});
+            in_flight_ += count;
+            sent.count += count;
         });
-        acks_.clear();
     }
 
     /// Renews the claim as well.
