@@ -41,14 +41,13 @@ inline int ask(const std::string& host, const std::string& port, int flags, std:
     }
     ++the_system.asked;
     static_cast<void>(gossip_test::eventually([] { return !the_system.hangs; }));
-    ++the_system.answered;
-    if (!the_system.has_memory) {
+    const int code = the_system.code;
+    const bool has_memory = the_system.has_memory;
+    ++the_system.answered; // from here on a test may say what comes next
+    if (!has_memory) {
         throw std::bad_alloc();
     }
-    if (the_system.code == 0) {
-        return gossip::redis::detail::ask_system("127.0.0.7", port, AI_NUMERICHOST, found);
-    }
-    return the_system.code;
+    return code == 0 ? gossip::redis::detail::ask_system("127.0.0.7", port, AI_NUMERICHOST, found) : code;
 }
 
 struct Rig {
