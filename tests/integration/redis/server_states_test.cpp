@@ -113,9 +113,9 @@ TEST_CASE("a server that can't save refuses writes until it can: they are waited
 TEST_CASE("a server that is still loading is waited for: nobody takes it for one that refuses", "[server_states]") {
     GOSSIP_NEEDS_REDIS()
     const RedisMode mode = GENERATE(RedisMode::pub_sub, RedisMode::streams);
-    RedisServer server(
-        {"--appendonly", "no", "--key-load-delay", "1000", "--loading-process-events-interval-bytes", "1024"});
-    server.command({"EVAL", "for i = 1, 2000 do redis.call('SET', 'key:' .. i, string.rep('x', 100)) end", "0"});
+    RedisServer server({"--appendonly", "no", "--key-load-delay", "1000", "--rdbcompression", "no"});
+    // While it loads it looks at its connections after every two megabytes: some twenty times.
+    server.command({"EVAL", "for i = 1, 2000 do redis.call('SET', 'key:' .. i, string.rep('x', 20000)) end", "0"});
     REQUIRE(server.command({"SAVE"}) == "OK");
     server.kill();
     const RedisOptions options{.url = server.url(),
