@@ -54,6 +54,20 @@ TEST_CASE("blocks of another size are never kept, nor given out for one another"
     CHECK(tiny.spare() == 1);
 }
 
+#if GOSSIP_ASAN
+TEST_CASE("who touches a block that he has given back is seen by an address sanitizer", "[spare_blocks]") {
+    SpareBlocks blocks(2);
+    auto* const block = static_cast<char*>(blocks.take(48));
+    blocks.give(block, 48);
+    CHECK(__asan_address_is_poisoned(block + 8) != 0);
+    CHECK(__asan_address_is_poisoned(block + 47) != 0);
+
+    CHECK(blocks.take(48) == block);
+    CHECK(__asan_region_is_poisoned(block, 48) == nullptr);
+    blocks.give(block, 48);
+}
+#endif
+
 TEST_CASE("a map whose nodes go round fills and empties without memory once it has been as large", "[spare_blocks]") {
     if (!support::allocations_are_counted()) {
         return;
