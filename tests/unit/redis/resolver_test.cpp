@@ -161,6 +161,28 @@ TEST_CASE("a refusal that comes too late is forgotten: the next attempt asks ane
     CHECK(the_system.asked == 2);
 }
 
+TEST_CASE("an answer for which nobody has waited is not used when it has become old", "[resolver]") {
+    Rig rig("redis.example");
+    const auto asks_anew = [&] {
+        the_system.asked = the_system.answered = 0;
+        gossip::redis::detail::Resolver forgetful{rig.endpoint, rig.options, rig.interrupt, &ask, 0s};
+        const auto resolve = [&](std::chrono::milliseconds patience) {
+            rig.found.clear();
+            return forgetful.resolve(rig.found, SteadyClock::now() + patience);
+        };
+        the_system.hangs = true;
+        CHECK_FALSE(resolve(1ms));
+        the_system.hangs = false;
+        CHECK(gossip_test::eventually([] { return the_system.answered == 1; }));
+        CHECK(resolve(60s).ok());
+        CHECK(rig.first() == "127.0.0.7");
+        CHECK(gossip_test::eventually([] { return the_system.answered == the_system.asked; }));
+        return the_system.asked == 2;
+    };
+
+    CHECK(gossip_test::eventually(asks_anew, 10s)); // not where the answer, counted, is told a moment later
+}
+
 TEST_CASE("a stop ends the wait for a name at once", "[resolver]") {
     Rig rig("redis.example");
     the_system.hangs = true;

@@ -9,6 +9,7 @@
 #include <gossip/provider/redis/url.hpp>
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <memory>
 #include <mutex>
@@ -59,7 +60,8 @@ inline int ask_system(const std::string& host, const std::string& port, int flag
 /// One question to the system, on a thread of its own that ends with the answer.
 ///
 /// Threads: every member from any thread.
-/// Owns:    all that its thread uses: who has asked may be gone when the answer comes.
+/// Owns:    all that its thread uses but its code: who has asked may be gone when the answer comes; a library that is
+///          loaded while the program runs may not.
 class Lookup {
 public:
     /// Throws what threads and memory throw, and FatalError where the system has no eventfd left.
@@ -87,13 +89,14 @@ public:
         const std::lock_guard lock(mutex_);
         if (is_answered_) {
             code = code_;
-            found = std::move(found_);
+            found.swap(found_);
         }
         return is_answered_;
     }
-    [[nodiscard]] bool has_failed() const {
+    /// Whether the answer is there and says nothing: a failure, or what was so before that time.
+    [[nodiscard]] bool is_useless(Deadline before) const {
         const std::lock_guard lock(mutex_);
-        return is_answered_ && code_ != 0;
+        return is_answered_ && (code_ != 0 || answered_at_ < before);
     }
 
 private:
@@ -102,6 +105,7 @@ private:
         code_ = code;
         found_ = std::move(found);
         is_answered_ = true;
+        answered_at_ = SteadyClock::now();
         answered_.wake();
     }
 
@@ -109,6 +113,7 @@ private:
     mutable std::mutex mutex_; // the rest
     bool is_answered_ = false;
     int code_ = 0;
+    Deadline answered_at_{};
     std::vector<Address> found_;
 };
 
@@ -118,19 +123,21 @@ private:
 ///          about the question of the one before waits for that answer.
 /// Cost:    an address is read at once; a name costs a thread.
 /// Stalls:  resolve waits for the system, up to its deadline; it ends within a millisecond of a stop.
-/// Owns:    the question. An answer that comes when nobody waits for it is the next attempt's, or is dropped.
+/// Owns:    the question. An answer that comes when nobody waits for it is the next attempt's, or is dropped: it may
+///          be older than `lasts` by then, and the name somebody else's.
 /// Errors:  TimeoutError and RetryableError; errors::cancelled when stopped.
 class Resolver {
 public:
-    Resolver(const Endpoint& to, const RedisOptions& options, Interrupt& interrupt, AskForHost ask) noexcept
-        : to_(to), options_(options), interrupt_(interrupt), ask_(ask) {}
+    Resolver(const Endpoint& to, const RedisOptions& options, Interrupt& interrupt, AskForHost ask,
+             std::chrono::seconds lasts = std::chrono::seconds{60}) noexcept
+        : to_(to), options_(options), interrupt_(interrupt), ask_(ask), lasts_(lasts) {}
 
     Result resolve(std::vector<Address>& found, Deadline until) {
         const std::string port = std::to_string(to_.port);
         if (ask_(to_.host, port, AI_NUMERICHOST | AI_NUMERICSERV, found) == 0) { // no name: at once
             return {};
         }
-        if (lookup_ == nullptr || lookup_->has_failed()) {
+        if (lookup_ == nullptr || lookup_->is_useless(SteadyClock::now() - lasts_)) {
             const Result started = gossip::guard([&] { lookup_ = Lookup::start(ask_, to_.host, port); });
             if (!started) {
                 return failure("its name can't be looked up: " + std::string{started.error().message()});
@@ -160,6 +167,7 @@ private:
     const RedisOptions& options_;
     Interrupt& interrupt_;
     const AskForHost ask_;
+    const std::chrono::seconds lasts_;
     std::shared_ptr<Lookup> lookup_;
 };
 
