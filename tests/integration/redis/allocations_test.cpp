@@ -1,4 +1,4 @@
-// What an event that comes from a server costs its bus in memory, once the bus has come to rest at its sizes.
+// What an event that comes from a server, or goes to one, costs its bus in memory once that has come to rest.
 #include <gossip/bus/event_bus.hpp>
 #include <gossip/provider/redis/fast_codec.hpp>
 #include <gossip/redis.hpp>
@@ -141,6 +141,41 @@ TEST_CASE("an event that comes by a stream costs two allocations at the most, it
     CAPTURE(burst, each);
     CHECK(each >= 1);
     CHECK(each <= 2 + for_the_batches);
+}
+
+TEST_CASE("an event that is published costs no allocation, its confirmation included", "[allocations]") {
+    GOSSIP_NEEDS_REDIS()
+    if (!support::allocations_are_counted()) {
+        return;
+    }
+    const gossip::RedisMode mode = GENERATE(gossip::RedisMode::pub_sub, gossip::RedisMode::streams);
+    const std::size_t burst = GENERATE(as<std::size_t>{}, 1, 1'000);
+    const RedisServer server;
+    Bus bus(patient({.url = server.url(),
+                     .mode = mode,
+                     .group = mode == gossip::RedisMode::streams ? "g" : "",
+                     .prefix = "a-prefix-of-channels:"}));
+    const auto leave = [&](std::size_t all) {
+        std::size_t accepted = 0;
+        for (std::size_t i = 0; i < all; ++i) {
+            accepted += bus.publish(measured, Reading{7, 21.5, false}) == gossip::PublishStatus::accepted ? 1U : 0U;
+            if (i % burst == 0 && !bus.drain(std::chrono::seconds(60))) {
+                return false;
+            }
+        }
+        return bus.drain(std::chrono::seconds(60)) && accepted == all;
+    };
+    const std::size_t count = burst == 1 ? 500 : 20 * burst;
+    REQUIRE(leave(count / 2));
+
+    const std::size_t before = support::allocations_of_all_threads();
+    const bool left = leave(count);
+    const std::size_t allocations = support::allocations_of_all_threads() - before;
+
+    REQUIRE(left);
+    const double each = static_cast<double>(allocations) / static_cast<double>(count);
+    CAPTURE(burst, each);
+    CHECK(each <= for_the_batches);
 }
 
 } // namespace allocations_test
