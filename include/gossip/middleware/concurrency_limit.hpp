@@ -231,8 +231,9 @@ private:
 ///          has failed before. Where that of a run around it has ended it is refused with `errors::deadlock`, and so is
 ///          one that would wait for ever: without `max_wait` and a deadline, while all who run wait, over however many
 ///          others and in whatever bus, for it to end; such as a processor that publishes synchronously into its own
-///          limit of 1. With an end of its own the wait lasts until then.
-/// Errors:  bad options are ValidationErrors.
+///          limit of 1, also where a `timeout_detached` between the two would end that in time. What waits in `drain`
+///          is not seen. With an end of its own the wait lasts until then.
+/// Errors:  bad options are ValidationErrors. Waiting allocates; without memory the run fails.
 [[nodiscard]] inline auto concurrency_limit(const ConcurrencyLimitOptions& options) {
     return Middleware(ConcurrencyLimit(std::make_shared<Permits>(options)));
 }
