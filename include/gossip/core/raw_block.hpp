@@ -22,6 +22,7 @@ struct RawBlock : Box {
     /// Copies the text; may throw std::bad_alloc.
     [[nodiscard]] static RawBlock* make(RawText raw) {
         static_assert(std::is_nothrow_default_constructible_v<EventExtras>);
+        static_assert(alignof(RawBlock) <= __STDCPP_DEFAULT_NEW_ALIGNMENT__);
         void* const memory = ::operator new(sizeof(RawBlock) + raw.text.size());
         char* const text = static_cast<char*>(memory) + sizeof(RawBlock);
         if (!raw.text.empty()) {

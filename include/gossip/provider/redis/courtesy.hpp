@@ -19,16 +19,16 @@ namespace gossip::GOSSIP_VERSION_NAMESPACE::redis::detail {
 /// Stalls:  as long as the system lets others run, once in `least_wary` lone events at most where that is long.
 class Courtesy {
 public:
-    static constexpr std::uint64_t long_us = 50;
+    static constexpr std::int64_t long_us = 50;
     static constexpr unsigned least_wary = 256;
     static constexpr unsigned most_wary = 1U << 14;
 
     /// After so many events have been handed on at once.
     void handed_on(std::uint64_t events) noexcept {
         if (wants_to_yield(events)) {
-            const std::uint64_t begin = platform::ticks();
+            const std::int64_t begin = platform::monotonic_ns();
             std::this_thread::yield();
-            yielded(platform::has_ticks() ? (platform::ticks() - begin) / platform::ticks_per_microsecond() : 0);
+            yielded((platform::monotonic_ns() - begin) / 1000);
         }
     }
 
@@ -43,7 +43,7 @@ public:
         return true;
     }
     /// What it took.
-    void yielded(std::uint64_t microseconds) noexcept {
+    void yielded(std::int64_t microseconds) noexcept {
         if (microseconds <= long_us) {
             caution_ = least_wary;
             return;

@@ -68,6 +68,7 @@ public:
 
     /// May throw std::bad_alloc.
     [[nodiscard]] Owner make(redis::StreamReader& reader, const redis::EntryId& id) {
+        static_assert(alignof(EntryReceipt) <= __STDCPP_DEFAULT_NEW_ALIGNMENT__);
         const std::lock_guard lock(mutex_);
         return Owner{::new (blocks_.take(sizeof(EntryReceipt))) EntryReceipt(*this, reader, id)};
     }
