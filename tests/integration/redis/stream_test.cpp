@@ -715,6 +715,28 @@ TEST_CASE("trimming cuts what every group has settled, and nothing else", "[stre
     CHECK(eventually([&] { return server.number({"XLEN", "s"}) <= 5; }));
 }
 
+TEST_CASE("trimming leaves what is younger than it is told to keep", "[stream]") {
+    GOSSIP_NEEDS_REDIS();
+    const RedisServer server{{"--stream-node-max-entries", "5"}};
+    for (int i = 1; i <= 50; ++i) { // of 1970
+        server.command({"XADD", "s", std::to_string(i) + "-0", "n", std::to_string(i)});
+    }
+    add(server, "s", 0, 50);
+    Ear ear;
+    auto options = group(server);
+    options.stream.trim = gossip::StreamTrim::handled;
+    options.stream.keep = 24h;
+    StreamReader reader{options, ear};
+    ear.ack_for(reader);
+    REQUIRE(reader.subscribe(Names{"s"}, in(20s)));
+    REQUIRE(eventually([&] { return ear.count() == 100; }));
+
+    REQUIRE(eventually([&] { return server.number({"XLEN", "s"}) <= 55; }));
+    const long trims = calls(server, "xtrim");
+    REQUIRE(eventually([&] { return calls(server, "xtrim") > trims + 3; }));
+    CHECK(server.number({"XLEN", "s"}) >= 50);
+}
+
 TEST_CASE("where the server does not say what is pending nothing is cut, and a refused cut is told of", "[stream]") {
     GOSSIP_NEEDS_REDIS();
     const RedisServer server{{"--stream-node-max-entries", "5"}};
