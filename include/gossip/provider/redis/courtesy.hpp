@@ -19,7 +19,7 @@ namespace gossip::GOSSIP_VERSION_NAMESPACE::redis::detail {
 /// Stalls:  as long as the system lets others run, once in `least_wary` lone events at most where that is long.
 class Courtesy {
 public:
-    static constexpr std::int64_t long_us = 50;
+    static constexpr std::int64_t long_us = 500; // a stranger's slice is longer, a worker's search for more is not
     static constexpr unsigned least_wary = 256;
     static constexpr unsigned most_wary = 1U << 14;
 
