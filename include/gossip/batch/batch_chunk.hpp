@@ -119,7 +119,7 @@ public:
         if (first_marked_ != none) {
             const Collector::Mark of_a = mark(a);
             const Collector::Mark of_b = mark(b);
-            for (; first_marked_ > a || first_marked_ > b;) {
+            while (first_marked_ > a || first_marked_ > b) {
                 set_mark(--first_marked_, {});
             }
             set_mark(a, of_b);

@@ -43,10 +43,8 @@ public:
         : options_(options), make_buffer_(make_buffer), callable_(std::move(callable)), store_(options) {}
 
     bool try_add_plain(Event& event) noexcept override {
-        lock_.lock();
-        const bool added = !closed_ && store_.try_add_plain(event);
-        lock_.unlock();
-        return added;
+        const std::lock_guard lock(lock_);
+        return !closed_ && store_.try_add_plain(event);
     }
 
     bool try_add(Event& event, Mark mark, Added& added) noexcept override {

@@ -10,13 +10,14 @@
 namespace gossip::GOSSIP_VERSION_NAMESPACE::redis::detail {
 
 /// When a reader that has handed on a lone event lets the worker that this has woken go first: on few processors the
-/// system often queues it behind the reader, and it would wait until that has asked for the next and sleeps, which is
-/// 10 µs later. A yield that took long was for the benefit of strangers: for a good many events after that it does
-/// without.
+/// system may queue it behind the reader, and it would wait until that has asked for the next and sleeps. A yield that
+/// took long was for the benefit of strangers: for a good many events after that it does without.
+/// bench/redis_latency_bench.cpp shows what comes of it; where the processors are idle that is nothing.
 ///
 /// Threads: belongs to one reader.
-/// Cost:    0.3 µs for a lone event where nobody waits for this processor; nothing for several.
-/// Stalls:  as long as the system lets others run, once in `least_wary` lone events at most where that is long.
+/// Cost:    for a lone event a system call, and two readings of the clock; nothing for several.
+/// Stalls:  as long as the system lets others run; where that is over `long_us`, once in `least_wary` lone events at
+///          most.
 class Courtesy {
 public:
     static constexpr std::int64_t long_us = 500; // a stranger's slice is longer, a worker's search for more is not

@@ -15,7 +15,7 @@ namespace gossip::GOSSIP_VERSION_NAMESPACE::redis::detail {
 /// sanitizer, as with memory that was freed.
 ///
 /// Threads: one at a time.
-/// Cost:    take and give are some five instructions while as many blocks come back as are taken.
+/// Cost:    take and give allocate and free nothing while as many blocks come back as are taken.
 /// Owns:    the blocks that are spare, at most as many as it was told; not those that are out.
 /// Errors:  take may throw std::bad_alloc.
 class SpareBlocks {
