@@ -13,6 +13,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <utility>
 
 namespace gossip_test::parking_programs {
@@ -106,6 +107,34 @@ private:
     unsigned items_; // left to handle
 };
 
+/// Somebody who is no worker publishes an item and handles it in a sleeper's place; others publish as ever. All is
+/// handled, and nobody works in one place with another.
+template <unsigned workers, unsigned publishers, bool brief>
+struct LendsAPlace {
+    static constexpr unsigned threads = workers + publishers + 1;
+    Workers<workers> pool{publishers + 1};
+    bool taken[workers] = {};
+
+    void run(unsigned me) {
+        if (me < workers) {
+            pool.run(me, brief, [this, me] {
+                require(!std::exchange(taken[me], true), "two work in one place");
+                Execution::now().step();
+                taken[me] = false;
+            });
+        } else if (me < workers + publishers) {
+            pool.publish();
+        } else {
+            const std::optional<unsigned> place = pool.pool().borrow_place();
+            pool.publish();
+            if (place) {
+                pool.pool().work_in(*place);
+            }
+        }
+    }
+    void end() { require(pool.left() == 0, "an item was not handled"); }
+};
+
 /// Publishers, and workers that leave before each item or claim while on duty: all is handled without the lookout.
 template <unsigned workers, unsigned publishers, unsigned items_each, bool brief>
 struct AllIsHandled {
@@ -174,6 +203,23 @@ struct CallsForHelp : LongItem<2> {
         pool.publish();
         pool.pool().call_for_help();
         pool.publish();
+    }
+};
+
+/// The same where the first may be handled in a sleeper's place: what comes then finds the other worker.
+struct LendsForLong : LongItem<2> {
+    static constexpr unsigned threads = 4;
+
+    void run(unsigned me) {
+        if (me < 2) {
+            work(me, false);
+            return;
+        }
+        const std::optional<unsigned> place = me == 2 ? pool.pool().borrow_place() : std::nullopt;
+        pool.publish();
+        if (place) {
+            pool.pool().work_in(*place);
+        }
     }
 };
 
@@ -342,6 +388,21 @@ struct ServesTimers {
     [[nodiscard]] std::int64_t until_due() const {
         const std::int64_t due = timers.next_due();
         return due == Timers::never ? Lot::never : due - Execution::now().time();
+    }
+};
+
+/// The same while somebody works in a sleeper's place for a moment: the timers are served by who sleeps, or is back.
+struct ServesTimersOfALentPlace : ServesTimers {
+    void run(unsigned me) {
+        if (me != 0) {
+            ServesTimers::run(me);
+            return;
+        }
+        const unsigned place = lot.borrow(*this);
+        if (place != Lot::nobody) {
+            lot.resign(place);
+            lot.give_back(place, *this);
+        }
     }
 };
 

@@ -7,16 +7,24 @@
  *
  *   -DSURPRISE          the workers think their items brief: they claim on duty, all that waits at once, and the
  *                       lookout has to notice
+ *   -DREADER            one item comes from a thread that is no worker, and handles it in a sleeper's place
  *   -DNO_SECOND_LOOK    broken: a worker that lists itself does not look for work again
  *   -DNO_RESIGNATION    broken: a worker begins what takes long while it is on duty, and thinks that nobody minds
  *   -DHASTY_LOOKOUT     broken, with SURPRISE: the lookout decides and stands down in two steps
  *   -DSILENT_RUN        broken, with SURPRISE: who keeps the rest of its claim does not look whether somebody sleeps
+ *   -DSILENT_RETURN     broken, with READER: who gives a place back does not look for work
+ *   -DEARLY_RISER       broken, with READER: who is lent out while it looks for work gets up for what it sees
  */
 #define WORKERS 2
 #define ITEMS   2
 #define nobody  255
+#ifdef READER
+#define OTHERS  1 /* items of the reader's */
+#else
+#define OTHERS  0
+#endif
 
-mtype = { working, searching, listed, parked, gone };
+mtype = { working, searching, listed, parked, lent, gone };
 
 mtype worker[WORKERS] = working;
 
@@ -30,6 +38,8 @@ bool locked = false;
 bool on_list[WORKERS];
 byte lookout = nobody;
 byte seen_owner = 0;
+bool is_lent[WORKERS];
+bool occupied[WORKERS]; /* somebody works in that place */
 
 bool permit[WORKERS]; /* of the parkers */
 byte tail = 0;
@@ -136,13 +146,123 @@ proctype Publisher()
     byte published = 0;
 
     do
-    :: published < ITEMS ->
+    :: published < ITEMS - OTHERS ->
         tail++;
         notify(next);
         published++
     :: else -> break
     od
 }
+
+#ifdef READER
+proctype Reader()
+{
+    byte place = nobody;
+    byte next;
+    byte mine;
+    bool attended;
+    bool taken;
+
+    /* borrow */
+    if
+    :: owner == 0 && sleepers != 0 ->
+        lock();
+        pick(place);
+        if
+        :: place != nobody && !stopping ->
+            if
+            :: atomic { owner == 0 -> owner = place + 1 } ->
+                leave(place);
+                d_step { is_lent[place] = true; worker[place] = lent }
+            :: else -> place = nobody
+            fi
+        :: else -> place = nobody
+        fi;
+        unlock()
+    :: else
+    fi;
+    tail++;
+    notify(next);
+    if
+    :: place == nobody -> goto end
+    :: else
+    fi;
+
+    /* work in that place */
+    do
+    :: true ->
+        atomic {
+            taken = head < tail;
+            mine = head;
+            head = head + taken
+        }
+        if
+        :: !taken -> break
+        :: else
+        fi;
+        resign(place);
+        if
+        :: owner == 0 && sleepers != 0 && has_work -> wake_one(next)
+        :: else
+        fi;
+        assert(!occupied[place]);
+        occupied[place] = true;
+        if
+        :: mine == 0 -> handled == ITEMS - 1
+        :: else
+        fi;
+        atomic {
+            occupied[place] = false;
+            handled++;
+            stopping = handled == ITEMS
+        }
+        if
+        :: stopping -> wake_helper(next); wake_helper(next)
+        :: else
+        fi;
+        if
+        :: has_work -> break
+        :: else
+        fi
+    od;
+
+    /* give it back */
+    lock();
+    on_list[place] = true;
+    is_lent[place] = false;
+    atomic {
+        sleepers++;
+        if
+        :: owner == place + 1 -> owner = 0
+        :: else
+        fi;
+        attended = owner != 0;
+        if
+        :: attended && lookout == nobody -> lookout_flag = true; lookout = place; seen_owner = 0
+        :: else
+        fi;
+        worker[place] = parked
+    }
+    taken = stopping;
+    unlock();
+#ifdef SILENT_RETURN
+    goto end;
+#endif
+    if
+    :: !taken && (attended || !has_work) -> goto end
+    :: else
+    fi;
+    lock();
+    if
+    :: on_list[place] -> leave(place)
+    :: else
+    fi;
+    unlock();
+    permit[place] = true;
+end:
+    skip
+}
+#endif
 
 proctype Worker(byte me)
 {
@@ -225,11 +345,14 @@ next_round:
                 :: else
                 fi
             fi;
+            assert(!occupied[me]);
+            occupied[me] = true;
             if
             :: mine == 0 -> handled == ITEMS - 1 /* it lasts until all others are handled */
             :: else
             fi;
             atomic {
+                occupied[me] = false;
                 handled++;
                 stopping = handled == ITEMS
             }
@@ -287,16 +410,28 @@ next_round:
     :: on_list[me] -> leave(me)
     :: else
     fi;
+    taken = is_lent[me];
     unlock();
+#ifndef EARLY_RISER
+    if
+    :: taken -> goto park
+    :: else
+    fi;
+#endif
     goto next_round;
 
 park:
-    worker[me] = parked;
+    atomic {
+        if
+        :: is_lent[me]
+        :: else -> worker[me] = parked
+        fi
+    }
     do
     :: permit[me] ->
         permit[me] = false;
         lock();
-        taken = on_list[me];
+        taken = on_list[me] || is_lent[me];
         unlock();
         if
         :: taken
@@ -362,6 +497,9 @@ init
     atomic {
         run Worker(0);
         run Worker(1);
+#ifdef READER
+        run Reader();
+#endif
         run Publisher()
     }
 }

@@ -31,13 +31,15 @@ namespace gossip::GOSSIP_VERSION_NAMESPACE {
 ///   `searching`  on duty, and looks once more before it lies down
 ///   `listed`     on the list and off duty; unless somebody else is on duty it looks for work again
 ///   `parked`     asleep, or about to be, until its permit comes; the lookout also gets up each period
+///   `lent`       asleep and off the list: somebody who is awake anyway is on duty in its place, and works there
 ///   `gone`       told to stop
-/// Only `sleep` lists, only a waker or the worker itself (on cancelling) takes off the list, both under the lock;
-/// `state_` changes with it. On duty is taken and left outside of the lock, too.
+/// Only `sleep` and `give_back` list, only a waker, a borrower or who has listed (on cancelling) takes off the list,
+/// all under the lock; `state_` changes with it. On duty is taken and left outside of the lock, too.
 ///
-/// Threads: `unattended`, `wake_one`, `wake_helper`, `wake_all`, `timer_moved` from any thread; the rest by worker
-///          `me`.
-/// Cost:    unattended is one load. Waking takes a lock for some 20 ns, and then the system call.
+/// Threads: `unattended`, `wake_one`, `wake_helper`, `wake_all`, `timer_moved`, `borrow` from any thread; the rest by
+///          worker `me`, or whoever has its place.
+/// Cost:    unattended is one load. Waking takes a lock for some 20 ns, and then the system call; borrowing and giving
+///          back a place take the lock three times, and no system call unless there is something to wake for.
 /// Stalls:  wakers and sleepers hold a mutex for a few instructions; no user code runs under it.
 /// Errors:  std::invalid_argument for more than `most_workers`.
 template <template <class> class Atom = std::atomic, class Parker = platform::Parker, class Mutex = std::mutex>
@@ -47,6 +49,7 @@ public:
     static constexpr std::int64_t lookout_period_ns = 500'000;
 
     static constexpr unsigned most_workers = 0xffff;
+    static constexpr unsigned nobody = std::numeric_limits<unsigned>::max();
 
     explicit ParkingLot(unsigned workers) : places_(new Place[places_for(workers)]), workers_(workers) {
         listed_.reserve(workers);
@@ -155,6 +158,38 @@ public:
         }
     }
 
+    /// Instead of wake_one, by somebody who is no worker and has something to do at once: puts a sleeper on duty and
+    /// lets it sleep on, while the caller works in its place until it gives that back. `nobody` if somebody is on duty,
+    /// if nobody sleeps, or where workers are to stop.
+    template <class Source>
+    [[nodiscard]] unsigned borrow(const Source& source) noexcept {
+        const std::lock_guard lock(mutex_);
+        if (listed_.empty() || source.stopping()) {
+            return nobody;
+        }
+        const unsigned place = pick();
+        if (!change_owner(0, place + 1)) {
+            return nobody;
+        }
+        const bool kept_time = timekeeper_ == place;
+        const std::int64_t up_at = up_at_;
+        leave(place);
+        places_[place].lent = true;
+        if (kept_time && timekeeper_ == nobody) { // nor does anybody else sleep: its time is for when it is back
+            timekeeper_ = place;
+            up_at_ = up_at;
+        }
+        return place;
+    }
+    /// The sleeper is listed again. It gets up if there is something to do for it.
+    template <class Source>
+    void give_back(unsigned place, const Source& source) noexcept {
+        const bool sleeps_on = list(place, source);
+        if (!sleeps_on || looks_out(place) || (minds_time(place) && source.until_due() != never)) {
+            places_[place].parker.unpark();
+        }
+    }
+
     /// Sleeps until there is something to do for `me`. `source.has_work()` tells whether something waits that nobody
     /// has begun, `source.stopping()` that nobody may sleep any more, `source.progress(i)` a number that changes
     /// whenever worker i does anything, `source.until_due()` the nanoseconds to the next timer (0: due now, `never`).
@@ -168,6 +203,9 @@ public:
             const bool unparked = timeout == 0 ? false : places_[me].parker.park(timeout == never ? -1 : timeout);
             const bool due = !unparked && keeps_time(me) && source.until_due() <= 0;
             const std::unique_lock lock(mutex_);
+            if (places_[me].lent) {
+                continue;
+            }
             if (!places_[me].listed) {
                 return; // a waker took us off the list; its unpark, if it is still to come, only cancels a later park
             }
@@ -182,7 +220,6 @@ public:
     }
 
 private:
-    static constexpr unsigned nobody = std::numeric_limits<unsigned>::max();
     static constexpr std::uint64_t owner_mask = most_workers; // the owner's number plus one
     static constexpr std::uint64_t one_sleeper = 0x10000;
     static constexpr std::uint64_t sleepers_mask = 0xffff0000;
@@ -191,6 +228,7 @@ private:
     struct alignas(platform::cache_line) Place {
         Parker parker;
         bool listed = false;
+        bool lent = false;
     };
 
     static unsigned places_for(unsigned workers) {
@@ -212,7 +250,7 @@ private:
         return false;
     }
 
-    /// Lists `me`, off duty; false if there was work after all.
+    /// Lists `me`, off duty; false if there was work after all, and it does not sleep.
     template <class Source>
     bool list(unsigned me, const Source& source) noexcept {
         bool attended = false;
@@ -221,6 +259,7 @@ private:
             const std::lock_guard lock(mutex_);
             stopping = source.stopping();
             places_[me].listed = true;
+            places_[me].lent = false;
             listed_.push_back(me);
             std::uint64_t state = state_.load(std::memory_order_relaxed); // relaxed: checked by the CAS
             std::uint64_t next = 0;
@@ -238,7 +277,7 @@ private:
             if (attended && lookout_ == nobody) {
                 look_out(me);
             }
-            if (timekeeper_ == nobody) {
+            if (timekeeper_ == nobody || places_[timekeeper_].lent) {
                 keep_time(me);
             }
         }
@@ -249,7 +288,7 @@ private:
         if (places_[me].listed) {
             leave(me);
         }
-        return false;
+        return places_[me].lent; // by now: what there is to do is that one's
     }
 
     void look_out(unsigned who) noexcept {
@@ -267,6 +306,16 @@ private:
         return timekeeper_ == me;
     }
 
+    [[nodiscard]] bool looks_out(unsigned who) noexcept {
+        const std::lock_guard lock(mutex_);
+        return lookout_ == who;
+    }
+    /// Whether `who`, asleep, is to get up for a timer and does not know of one.
+    [[nodiscard]] bool minds_time(unsigned who) noexcept {
+        const std::lock_guard lock(mutex_);
+        return timekeeper_ == who && up_at_ == never;
+    }
+
     /// The source is asked for its timers, and so may ask a clock of the user's, after the lock: whoever makes `me` the
     /// timekeeper meanwhile, or moves a timer, unparks it.
     template <class Source>
@@ -281,6 +330,9 @@ private:
                 return timeout < 0 ? 0 : timeout;
             }
             up_at_ = never; // not known yet
+            if (places_[me].lent) {
+                return never; // whoever gives the place back looks whether a timer waits
+            }
         }
         const std::int64_t due = source.until_due();
         timeout = due < timeout ? due : timeout;

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -239,6 +240,21 @@ public:
         if (lot_.has_sleepers()) {
             lot_.wake_helper();
         }
+    }
+    /// For somebody who is no worker, is awake and is about to add a single item: the place of a worker that sleeps, on
+    /// duty, so that nobody is woken for the item. None if some worker is awake. `work_in` gives it back.
+    [[nodiscard]] std::optional<unsigned> borrow_place() noexcept {
+        if (!lot_.unattended()) {
+            return std::nullopt;
+        }
+        const unsigned place = lot_.borrow(*this);
+        return place == lot_.nobody ? std::nullopt : std::optional<unsigned>(place);
+    }
+    /// Does what the worker would do that it has the place of. What came meanwhile, and is left, wakes that one.
+    void work_in(unsigned place) {
+        // The last turn finds nothing, like that of a worker before it sleeps.
+        while (leaves_for_work(place) && source_.work(place) && !source_.has_work()) {}
+        lot_.give_back(place, *this);
     }
     /// Called by a worker for each item that it begins, so that the lookout sees it move.
     void progressed(unsigned worker) noexcept {

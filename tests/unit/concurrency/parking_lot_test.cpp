@@ -293,4 +293,124 @@ TEST_CASE("no lock is held while the source is asked for its next timer", "[park
     sleeper.join();
 }
 
+TEST_CASE("who borrows a place is on duty, and the sleeper sleeps on until it is given back", "[parking_lot]") {
+    const Bounded bounded("a place that is lent");
+    Lot lot(1);
+    Source source;
+    Sleeper sleeper(lot, 0, source);
+    REQUIRE(eventually([&] { return lot.has_sleepers(); }));
+
+    const unsigned place = lot.borrow(source);
+    REQUIRE(place == 0);
+    CHECK(lot.on_duty(0));
+    CHECK_FALSE(lot.unattended());
+    CHECK_FALSE(lot.has_sleepers());
+    CHECK(lot.borrow(source) == Lot::nobody);
+    lot.resign(place);
+    lot.wake_one();
+    lot.wake_all();
+    lot.timer_moved();
+    CHECK_FALSE(sleeper.awake);
+
+    lot.give_back(place, source);
+    CHECK_FALSE(sleeper.awake);
+    CHECK(lot.unattended());
+    lot.wake_one();
+    CHECK(eventually([&] { return sleeper.awake.load(); }));
+    CHECK(lot.on_duty(0));
+}
+
+TEST_CASE("nobody's place is borrowed while somebody is on duty, none sleeps, or they are to stop", "[parking_lot]") {
+    const Bounded bounded("places that are not lent");
+    Lot lot(2);
+    Source source;
+    CHECK(lot.borrow(source) == Lot::nobody);
+    Sleeper sleeper(lot, 1, source);
+    REQUIRE(eventually([&] { return lot.has_sleepers(); }));
+    REQUIRE(lot.take_duty(0));
+    CHECK(lot.borrow(source) == Lot::nobody);
+    lot.resign(0);
+    source.ending = true;
+    CHECK(lot.borrow(source) == Lot::nobody);
+    CHECK_FALSE(sleeper.awake);
+    lot.wake_all();
+}
+
+TEST_CASE("a place that is given back with work, or where workers are to stop, wakes its sleeper", "[parking_lot]") {
+    const Bounded bounded("a place that comes back");
+    for (const bool ends : {false, true}) {
+        Lot lot(1);
+        Source source;
+        Sleeper sleeper(lot, 0, source);
+        REQUIRE(eventually([&] { return lot.has_sleepers(); }));
+        const unsigned place = lot.borrow(source);
+        REQUIRE(place == 0);
+        (ends ? source.ending : source.work) = true;
+        lot.give_back(place, source);
+        CHECK(eventually([&] { return sleeper.awake.load(); }));
+        CHECK_FALSE(lot.has_owner());
+    }
+}
+
+TEST_CASE("a timekeeper that has lent its place keeps its time for when it is back", "[parking_lot]") {
+    ScriptedLot lot(1);
+    Source source;
+    source.due = 1'000;
+    ScriptedParker::time = 0;
+    ScriptedParker::unparks = 0;
+    std::vector<std::int64_t> timeouts;
+    ScriptedParker::script = [&](std::int64_t timeout) {
+        timeouts.push_back(timeout);
+        if (timeouts.size() == 1) { // back in time: it sleeps on
+            CHECK(lot.borrow(source) == 0);
+            lot.give_back(0, source);
+            CHECK(ScriptedParker::unparks == 0);
+            CHECK(lot.borrow(source) == 0);
+            ScriptedParker::time += 1'000; // and now the timer is due while its place is lent
+            source.due = 0;
+            return false;
+        }
+        if (timeouts.size() == 2) {
+            lot.give_back(0, source);
+            CHECK(ScriptedParker::unparks == 1);
+            return true;
+        }
+        lot.wake_one(); // it would sleep for ever
+        return true;
+    };
+
+    lot.sleep(0, source);
+
+    CHECK(timeouts == std::vector<std::int64_t>{1'000, -1});
+}
+
+TEST_CASE("who lies down while the timekeeper's place is lent keeps the time", "[parking_lot]") {
+    ScriptedLot lot(2);
+    Source source;
+    source.due = 1'000;
+    ScriptedParker::time = 0;
+    std::vector<std::int64_t> timeouts;
+    ScriptedParker::script = [&](std::int64_t timeout) {
+        timeouts.push_back(timeout);
+        if (timeouts.size() == 1) {
+            CHECK(lot.borrow(source) == 0);
+            lot.resign(0); // what is begun there may take long
+            lot.sleep(1, source);
+            source.work = true;
+            lot.give_back(0, source);
+            return true;
+        }
+        ScriptedParker::time += 1'000; // of the other one
+        source.due = 0;
+        if (timeout < 0) {
+            lot.wake_one(); // it would sleep for ever
+        }
+        return false;
+    };
+
+    lot.sleep(0, source);
+
+    CHECK(timeouts == std::vector<std::int64_t>{1'000, 1'000});
+}
+
 } // namespace parking_lot_test

@@ -620,4 +620,52 @@ TEST_CASE("a failure that there is no memory for is still a failure", "[receivin
     CHECK(bus.shutdown().adds_up());
 }
 
+TEST_CASE("who brings a single event may run it in the place of a worker that sleeps", "[receiving]") {
+    const gossip_test::Bounded bounded("a borrowed place");
+    Bus bus(gossip::Config{.workers = 1});
+    std::atomic<int> runs{0};
+    std::atomic<std::thread::id> last{};
+    auto s = bus.subscribe(number, [&](const int&) {
+        last = std::this_thread::get_id();
+        ++runs;
+    });
+    gossip::detail::Engine& engine = *bus.provider().engine;
+    std::optional<unsigned> place;
+    REQUIRE(eventually([&] { return (place = engine.borrow_place()).has_value(); }));
+    CHECK_FALSE(engine.borrow_place());
+    Receipt receipt;
+    CHECK(receive(bus, receipt) == PublishStatus::accepted);
+    CHECK(runs == 0);
+    engine.work_in(*place);
+    CHECK(runs == 1);
+    CHECK(last.load() == std::this_thread::get_id());
+    CHECK(receipt.is(Ending::handled));
+    CHECK(bus.drain(0ns));
+
+    // What came while the place was lent is for the worker, when it is back.
+    REQUIRE(eventually([&] { return (place = engine.borrow_place()).has_value(); }));
+    engine.work_in(*place);
+    CHECK(bus.publish(number, 2) == PublishStatus::accepted);
+    CHECK(eventually([&] { return runs == 2; }));
+    CHECK(last.load() != std::this_thread::get_id());
+    CHECK(bus.shutdown().adds_up());
+    CHECK_FALSE(engine.borrow_place());
+}
+
+TEST_CASE("who drains is told of the end of what ran in a borrowed place", "[receiving]") {
+    const gossip_test::Bounded bounded("a drain of a borrowed place");
+    Bus bus(gossip::Config{.workers = 1});
+    auto s = bus.subscribe(number, [](const int&) {});
+    gossip::detail::Engine& engine = *bus.provider().engine;
+    for (int round = 0; round < 200; ++round) {
+        std::optional<unsigned> place;
+        REQUIRE(eventually([&] { return (place = engine.borrow_place()).has_value(); }));
+        CHECK(receive(bus, Event{number, round}) == PublishStatus::accepted);
+        std::thread drains([&bus] { CHECK_NOFAIL(bus.drain(1min)); });
+        engine.work_in(*place);
+        drains.join();
+    }
+    CHECK(bus.shutdown().adds_up());
+}
+
 } // namespace receiving_test
