@@ -146,6 +146,10 @@ TEST_CASE("every execution of the parking lot within the bounds keeps its wake-u
     check_every_execution(parking_programs_all());
 }
 
+TEST_CASE("in every execution within the bounds somebody reads on", "[exploring]") {
+    check_every_execution(reading_programs_all());
+}
+
 TEST_CASE("every execution of the inbox's parts within the bounds keeps its events", "[exploring]") {
     check_every_execution(inbox_programs_all());
 }

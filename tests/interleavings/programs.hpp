@@ -5,6 +5,7 @@
 #include "interleavings/inbox_programs.hpp"
 #include "interleavings/parking_programs.hpp"
 #include "interleavings/queue_programs.hpp"
+#include "interleavings/reading_programs.hpp"
 #include "interleavings/reclaim_programs.hpp"
 #include "interleavings/settling_programs.hpp"
 #include "interleavings/waiting_programs.hpp"
@@ -73,6 +74,10 @@ inline std::vector<Program> parking_programs_all() {
         program<AllIsHandled<2, 2, 1, false>>("2 workers, 2 publishers", fewest),
         program<AllIsHandled<2, 2, 1, true>>("2 workers, 2 publishers, brief", fewest),
         program<AllIsHandled<3, 1, 2, false>>("3 workers, 1 publisher", fewest),
+        program<LendsAPlace<1, 1, false>>("lends a place, 1 worker, 1 publisher", few),
+        program<LendsAPlace<1, 2, true>>("lends a place, 1 worker, 2 publishers, brief", few),
+        program<LendsAPlace<2, 1, false>>("lends a place, 2 workers, 1 publisher", fewest),
+        program<LendsForLong>("lends a place for long", fewest),
         program<LeavesForLong<2>>("leaves for long, 2 workers", few),
         program<LeavesForLong<3>>("leaves for long, 3 workers", fewest),
         program<LeavesForLong<2, false>>("leaves for a source that cannot, 2 workers", few),
@@ -84,7 +89,19 @@ inline std::vector<Program> parking_programs_all() {
         program<ResignsWhileTheLookoutLeaves>("resigns while the lookout leaves",
                                               {.preemptions = 3, .early_timeouts = 1, .timeouts = 12}),
         program<ServesTimers>("serves timers", timed),
+        program<ServesTimersOfALentPlace>("serves timers of a lent place", timed),
         program<ArmsATimer>("arms a timer", few),
+    };
+}
+
+inline std::vector<Program> reading_programs_all() {
+    using namespace reading_programs;
+    const Bounds bounds{.preemptions = 3, .early_timeouts = 1, .timeouts = 40};
+    return {
+        program<ReadsByTurns<2>>("reads by turns", bounds),
+        program<ReadsPastALongOne<0>>("reads past a long one", bounds),
+        program<ReadsPastALongOne<Turn::convincing>>("reads past a long one that was thought brief", bounds),
+        program<ReadsPastALongOne<Turn::convincing, true>>("reads past a long one after a silence", bounds),
     };
 }
 
@@ -172,8 +189,8 @@ inline std::vector<Program> settling_programs_all() {
 
 inline std::vector<Program> programs_all() {
     std::vector<Program> all;
-    for (const auto& some : {&queue_programs_all, &parking_programs_all, &inbox_programs_all, &waiting_programs_all,
-                             &reclaim_programs_all, &settling_programs_all}) {
+    for (const auto& some : {&queue_programs_all, &parking_programs_all, &reading_programs_all, &inbox_programs_all,
+                             &waiting_programs_all, &reclaim_programs_all, &settling_programs_all}) {
         for (const Program& program : some()) {
             all.push_back(program);
         }

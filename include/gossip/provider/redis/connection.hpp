@@ -109,6 +109,8 @@ public:
         }
     }
     [[nodiscard]] Reply& reply() noexcept { return reader_->reply(); }
+    /// Whether more than that answer has arrived, in part or whole.
+    [[nodiscard]] bool has_more() const noexcept { return !unread_.empty() || reader_->has_more(); }
 
     /// Sends what is queued and waits for one answer; `reply` has it.
     Result await_reply(Deadline until) {

@@ -5,9 +5,8 @@
 #include <gossip/provider/redis/backoff.hpp>
 #include <gossip/provider/redis/connection.hpp>
 #include <gossip/provider/redis/connection_news.hpp>
-#include <gossip/provider/redis/courtesy.hpp>
-#include <gossip/provider/redis/io_thread.hpp>
 #include <gossip/provider/redis/options.hpp>
+#include <gossip/provider/redis/readers.hpp>
 #include <gossip/provider/redis/topics.hpp>
 #include <gossip/provider/redis/url.hpp>
 
@@ -21,19 +20,21 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace gossip::GOSSIP_VERSION_NAMESPACE::redis {
 
 /// Listens to channels and patterns on one connection.
 ///
-/// Threads: every member from any thread; the listener is called on the one reader thread.
+/// Threads: every member from any thread; the listener is called on the one thread that reads. There are two, which
+///          read by turns: see Readers.
 /// Order:   messages come in the server's order, on one connection. After a lost connection everything wanted is
 ///          subscribed again before `restored` is told; what was published in between is gone, which `gap` tells.
 /// Cost:    about 0.1 µs a message beside the listener. Idle: no CPU but a PING after ping_interval of silence.
 /// Stalls:  subscribe waits for the server's word, up to its deadline; a listener without room holds the word back.
 ///          While it has none nothing is read and the server keeps what it sends, up to its limit for slow clients
 ///          (32 MB by default), then ends the connection: a gap. shutdown ends any of this at once.
-/// Owns:    the reader thread and one connection. The listener is borrowed, and outlives it.
+/// Owns:    the reader threads and one connection. The listener is borrowed, and outlives it.
 /// Errors:  subscribe returns the server's refusal (FatalError), TimeoutError with the last failure as its cause, or
 ///          errors::closed.
 class PubSub {
@@ -48,11 +49,14 @@ public:
           connection_(endpoint_, options_, "pub_sub", interrupt_),
           news_(options_.on_connection, "pub_sub"),
           backoff_(options_.backoff_first, options_.backoff_max) {
-        thread_.start([this] { run(); });
+        readers_.start([this] { run(); });
     }
     PubSub(const PubSub&) = delete;
     PubSub& operator=(const PubSub&) = delete;
-    ~PubSub() { shutdown(); }
+    ~PubSub() {
+        shutdown();
+        join();
+    }
 
     /// Returns when the server has confirmed all of them: what is published afterwards is not missed. On failure none
     /// is subscribed that was not before. A name may be subscribed several times and is heard until it has been
@@ -116,9 +120,9 @@ public:
         }
     }
 
-    /// Ends the reader thread: within the time of a listener's call. Those who wait in subscribe get errors::closed.
-    /// Safe to call twice and from several threads; on the reader thread it asks for the end, and another call must
-    /// finish.
+    /// Ends the reading: within the time of a listener's call, but not of what that runs in a sleeper's place. Those
+    /// who wait in subscribe get errors::closed. Safe to call twice and from several threads; on the thread that reads
+    /// it asks for the end, and another call must finish.
     void shutdown() noexcept {
         {
             const std::lock_guard lock(mutex_);
@@ -126,10 +130,12 @@ public:
             changed_.notify_all();
         }
         interrupt_.stop();
-        thread_.join();
+        readers_.await_end();
     }
-    /// Whether this is the reader thread, which nobody can wait for there.
-    [[nodiscard]] bool is_this_thread() const noexcept { return thread_.is_this(); }
+    /// After that: waits for the reader threads, and so for what they run; not on one of them.
+    void join() noexcept { readers_.join(); }
+    /// Whether this is the thread that reads, which nobody can wait for there.
+    [[nodiscard]] bool is_this_thread() const noexcept { return readers_.read_here(); }
 
     [[nodiscard]] PubSubStats stats() const {
         const std::lock_guard lock(mutex_);
@@ -152,14 +158,20 @@ private:
         }
     }
 
-    // What follows runs on the reader thread.
+    // What follows runs on the thread that reads.
 
+    /// Returns when it is over, or when the other one reads: then nothing of this is touched any more.
     void run() {
         while (!interrupt_.stopped()) {
-            const Result result = gossip::guard([this] {
-                Result opened = connection_.open();
-                return opened ? serve() : opened;
+            bool is_replaced = false;
+            const Result result = gossip::guard([&] {
+                Result opened = is_serving_ ? Result{} : open();
+                return opened ? serve(is_replaced) : opened;
             });
+            if (is_replaced) {
+                return;
+            }
+            is_serving_ = false;
             connection_.close();
             if (!result && !interrupt_.stopped()) {
                 came_down(result.error());
@@ -181,7 +193,10 @@ private:
         news_.lost(error);
     }
 
-    Result serve() {
+    Result open() {
+        if (Result opened = connection_.open(); !opened) {
+            return opened;
+        }
         {
             const std::lock_guard lock(mutex_);
             ++attempts_;
@@ -191,6 +206,11 @@ private:
         restoring_ = true;
         pinged_ = false;
         last_heard_ = detail::SteadyClock::now();
+        is_serving_ = true;
+        return {};
+    }
+
+    Result serve(bool& is_replaced) {
         while (!interrupt_.stopped()) {
             {
                 const std::lock_guard lock(mutex_);
@@ -199,7 +219,14 @@ private:
             if (Result sent = connection_.flush(); !sent) {
                 return sent;
             }
-            if (Result taken = take(); !taken) {
+            Result taken = take();
+            if (const std::optional<unsigned> place = std::exchange(place_, std::nullopt)) {
+                is_replaced = !readers_.run_outside([&] { listener_.work_in(*place); });
+                if (is_replaced) {
+                    return {};
+                }
+            }
+            if (!taken) {
                 return taken;
             }
             if (restoring_ && topics_.answered_all()) {
@@ -227,12 +254,11 @@ private:
 
     /// Hands on what has been received, as far as there is room for it.
     Result take() {
-        const std::uint64_t before = messages_.load(std::memory_order_relaxed); // relaxed: this thread's own
+        bool is_first = true;
         while (!interrupt_.stopped()) {
             if (!stalled_.load(std::memory_order_relaxed)) { // relaxed: this thread's own
                 switch (connection_.next()) {
                 case detail::ReplyReader::State::more_needed:
-                    courtesy_.handed_on(messages_.load(std::memory_order_relaxed) - before); // relaxed: as above
                     return {};
                 case detail::ReplyReader::State::broken:
                     return connection_.garbled();
@@ -241,8 +267,9 @@ private:
                 }
             }
             const bool again = stalled_.load(std::memory_order_relaxed); // relaxed: this thread's own
+            const bool is_alone = std::exchange(is_first, false) && !again && !connection_.has_more();
             bool taken = true;
-            if (Result result = handle(again ? unheard_ : connection_.reply(), taken); !result) {
+            if (Result result = handle(again ? unheard_ : connection_.reply(), is_alone, taken); !result) {
                 return result;
             }
             if (!taken) {
@@ -269,11 +296,14 @@ private:
             const std::lock_guard lock(mutex_);
             ++counts_.stalls;
         }
+        if (place_) {
+            return; // there is something to do meanwhile
+        }
         detail::wait_for(-1, 0, detail::SteadyClock::now() + pause_, interrupt_);
         pause_ = std::min(pause_ * 2, std::chrono::milliseconds{10});
     }
 
-    Result handle(const detail::Reply& reply, bool& taken) {
+    Result handle(const detail::Reply& reply, bool is_alone, bool& taken) {
         if (reply.failed()) {
             return refused(reply.line());
         }
@@ -283,6 +313,9 @@ private:
             return {};
         }
         const std::string_view what = at.text();
+        if (is_alone && what.ends_with("message") && readers_.may_step_out()) {
+            place_ = listener_.borrow_place();
+        }
         if (what == "message") {
             const std::string_view name = at.text();
             taken = listener_.message(name, at.text(), {});
@@ -370,20 +403,21 @@ private:
     PubSubStats counts_{};
     bool closed_ = false;
 
-    // The reader thread's own.
+    // Of the thread that reads; `readers_` hands it on.
     detail::Connection connection_;
     detail::ConnectionNews news_;
     detail::Backoff backoff_;
-    detail::Courtesy courtesy_;
     detail::Reply unheard_; // while stalled: what there was no room for
     std::chrono::milliseconds pause_{1};
     Deadline last_heard_{};
     Deadline asked_at_{};
+    std::optional<unsigned> place_; // where what came last is to run
+    bool is_serving_ = false;       // the connection has been made
     bool pinged_ = false;
     bool restoring_ = false;
     bool had_topics_ = false;
 
-    detail::IoThread thread_;
+    detail::Readers readers_;
 };
 
 } // namespace gossip::GOSSIP_VERSION_NAMESPACE::redis

@@ -74,7 +74,12 @@ public:
         }
     }
     bool drain(Deadline) override { return true; }
-    void shutdown(Deadline) noexcept override { close(); }
+    void shutdown(Deadline) noexcept override {
+        close();
+        if (redis::PubSub* const pub_sub = opened()) {
+            pub_sub->join();
+        }
+    }
     void stats(RedisStats& stats) const override {
         stats.malformed = inbound_.malformed();
         stats.unread = inbound_.unread();
@@ -83,6 +88,12 @@ public:
         }
     }
 
+    [[nodiscard]] std::optional<unsigned> borrow_place() noexcept override {
+        return engine_.load(std::memory_order_acquire)->borrow_place(); // [started] by whoever listened
+    }
+    void work_in(unsigned place) noexcept override {
+        engine_.load(std::memory_order_acquire)->work_in(place); // [started] by whoever listened
+    }
     bool message(std::string_view channel, std::string_view payload, std::string_view pattern) noexcept override {
         bool taken = false;
         return succeeds([&] { taken = handle(channel, payload, pattern); }) && taken; // without memory: again, later

@@ -196,6 +196,8 @@ public:
 
     /// The caller may swap it away.
     [[nodiscard]] Reply& reply() noexcept { return reply_; }
+    /// Whether there are bytes behind that answer.
+    [[nodiscard]] bool has_more() const noexcept { return reader_->pos < reader_->len; }
     [[nodiscard]] const char* problem() const noexcept {
         return reader_->err != 0 ? reader_->errstr : "an answer of an unknown kind";
     }

@@ -1,8 +1,8 @@
 #pragma once
 
 #include <gossip/core/errors.hpp>
-#include <gossip/provider/redis/io_thread.hpp>
 #include <gossip/provider/redis/options.hpp>
+#include <gossip/provider/redis/readers.hpp>
 #include <gossip/provider/redis/stream_entry.hpp>
 #include <gossip/provider/redis/stream_loop.hpp>
 #include <gossip/provider/redis/stream_state.hpp>
@@ -22,7 +22,8 @@ namespace gossip::GOSSIP_VERSION_NAMESPACE::redis {
 /// through every StreamOptions::refresh, and each stream that the listener wants is read from the group's beginning, so
 /// that what was published before the look is not missed.
 ///
-/// Threads: every member from any thread; the listener is called on the one reader thread.
+/// Threads: every member from any thread; the listener is called on the one thread that reads. There are two, which
+///          read by turns: see Readers.
 /// Order:   entries of a stream come in its order; those claimed, or read a second time, come out of it.
 /// Delivery: at least once. An entry is delivered again when its consumer crashes, when it is not renewed for min_idle,
 ///          when it is left, and when the connection is lost before its acknowledgement arrived. After max_deliveries
@@ -30,10 +31,10 @@ namespace gossip::GOSSIP_VERSION_NAMESPACE::redis {
 ///          read: what was pending in it for crashed consumers is lost with it.
 /// Cost:    about 1 µs an entry; acknowledgements leave together, within a millisecond, and at once if nothing else is
 ///          held. Idle: one round trip each StreamOptions::block, and the looks of claim_interval.
-/// Stalls:  subscribe and refresh wait for the server, stop_reading for the reader thread, drain and shutdown for the
+/// Stalls:  subscribe and refresh wait for the server, stop_reading for who reads, drain and shutdown for the
 ///          server's word, all up to their deadlines. Nothing else waits.
-/// Owns:    the reader thread, two connections, and the claim of what the listener has taken. The listener is borrowed,
-///          and outlives it.
+/// Owns:    the reader threads, two connections, and the claim of what the listener has taken. The listener is
+///          borrowed, and outlives it.
 /// Errors:  subscribe and refresh return the server's refusal (FatalError), TimeoutError with the last failure as its
 ///          cause, or errors::closed.
 class StreamReader {
@@ -44,8 +45,8 @@ public:
     StreamReader(const RedisOptions& options, StreamListener& listener)
         : options_(detail::checked(options)),
           endpoint_(parse_url(options_.url)),
-          loop_(options_, endpoint_, listener, state_) {
-        thread_.start([this] { loop_.run(); });
+          loop_(options_, endpoint_, listener, state_, readers_) {
+        readers_.start([this] { loop_.run(); });
     }
     StreamReader(const StreamReader&) = delete;
     StreamReader& operator=(const StreamReader&) = delete;
@@ -82,27 +83,28 @@ public:
     /// The listener has room again.
     void resume() noexcept { state_.resume(); }
 
-    /// No entry is handed to the listener after this returns true; settling goes on. On the reader thread it waits for
-    /// nothing.
-    bool stop_reading(Deadline until) { return state_.stop_reading(thread_.is_this() ? Deadline{} : until); }
+    /// No entry is handed to the listener after this returns true; settling goes on. On the thread that reads it waits
+    /// for nothing.
+    bool stop_reading(Deadline until) { return state_.stop_reading(readers_.read_here() ? Deadline{} : until); }
 
     /// True as soon as the server has confirmed everything settled; what is held and not settled is not waited for.
     bool drain(Deadline until) { return state_.drain(until); }
 
     /// Stops reading, waits until what was settled is confirmed, up to the deadline, takes a consumer name of its own
-    /// that has nothing pending out of the group, if it is connected, and ends the reader thread. Safe to call twice
-    /// and from several threads; on the reader thread it asks for the end, and another call must finish.
+    /// that has nothing pending out of the group, if it is connected, and ends the reader threads. Safe to call twice
+    /// and from several threads; on the one that reads it asks for the end, and another call must finish.
     void shutdown(Deadline until) noexcept {
         state_.close();
-        if (!thread_.is_this() && until > detail::SteadyClock::now() && state_.stop_reading(until) &&
+        if (!readers_.read_here() && until > detail::SteadyClock::now() && state_.stop_reading(until) &&
             state_.drain(until)) {
             state_.farewell(until);
         }
         state_.interrupt.stop();
-        thread_.join();
+        readers_.await_end();
+        readers_.join();
     }
-    /// Whether this is the reader thread, which nobody can wait for there.
-    [[nodiscard]] bool is_this_thread() const noexcept { return thread_.is_this(); }
+    /// Whether this is the thread that reads, which nobody can wait for there.
+    [[nodiscard]] bool is_this_thread() const noexcept { return readers_.read_here(); }
 
     /// This member's name in the group.
     [[nodiscard]] const std::string& consumer() const noexcept { return loop_.consumer(); }
@@ -113,7 +115,7 @@ private:
     const Endpoint endpoint_;
     detail::StreamState state_;
     detail::StreamLoop loop_;
-    detail::IoThread thread_;
+    detail::Readers readers_;
 };
 
 } // namespace gossip::GOSSIP_VERSION_NAMESPACE::redis

@@ -41,6 +41,7 @@ public:
     }
 
     [[nodiscard]] bool empty() const noexcept { return at_ == items_.size(); }
+    [[nodiscard]] std::size_t size() const noexcept { return items_.size() - at_; }
     [[nodiscard]] const Item& front() const noexcept { return items_[at_]; }
     void pop() noexcept { ++at_; }
     /// What has not been popped; the batch is empty afterwards.

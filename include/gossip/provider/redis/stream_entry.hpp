@@ -1,6 +1,7 @@
 #pragma once
 
 #include <gossip/provider/redis/options.hpp>
+#include <gossip/provider/redis/readers.hpp>
 #include <gossip/provider/redis/reply.hpp>
 #include <gossip/provider/redis/resp.hpp>
 
@@ -142,8 +143,9 @@ private:
 
 /// Gets what a StreamReader reads.
 ///
-/// Threads: called on the reader thread, no lock held; it must not wait.
-class StreamListener {
+/// Threads: called on the thread that reads, no lock held; it must not wait, but for `work_in`, during which that
+///          thread is not the one that reads.
+class StreamListener : public InPlace {
 public:
     /// True if it was taken: it is held, and its claim renewed, until one of ack, leave and bury is called for it.
     /// False if there is no room: it is offered again after `resume`, or after 1 to 10 ms, and until then nothing is

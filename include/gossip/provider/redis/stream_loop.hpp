@@ -3,8 +3,8 @@
 #include <gossip/core/errors.hpp>
 #include <gossip/core/guard.hpp>
 #include <gossip/provider/redis/connection.hpp>
-#include <gossip/provider/redis/courtesy.hpp>
 #include <gossip/provider/redis/options.hpp>
+#include <gossip/provider/redis/readers.hpp>
 #include <gossip/provider/redis/server_error.hpp>
 #include <gossip/provider/redis/stream_entry.hpp>
 #include <gossip/provider/redis/stream_state.hpp>
@@ -23,26 +23,31 @@
 
 namespace gossip::GOSSIP_VERSION_NAMESPACE::redis::detail {
 
-/// The reader thread of a StreamReader: reads, hands on, settles, claims, repairs.
+/// What the threads of a StreamReader do: reads, hands on, settles, claims, repairs.
 ///
-/// Threads: all of it on that one thread; what others ask for and learn is in StreamState.
+/// Threads: all of it on the one thread that reads; what others ask for and learn is in StreamState.
 class StreamLoop : private StreamTender {
 public:
-    StreamLoop(const RedisOptions& options, const Endpoint& endpoint, StreamListener& listener, StreamState& state)
-        : StreamTender{options, endpoint, listener, state}, reading_{endpoint, options, "reader", state.interrupt} {}
+    StreamLoop(const RedisOptions& options, const Endpoint& endpoint, StreamListener& listener, StreamState& state,
+               Readers& readers)
+        : StreamTender{options, endpoint, listener, state},
+          readers_{readers},
+          reading_{endpoint, options, "reader", state.interrupt} {}
 
     using StreamTender::consumer;
 
+    /// Returns when it is over, or when another thread reads: then nothing of this is touched any more.
     void run() {
         while (!state_.interrupt.stopped() && !done_) {
-            const Result result = gossip::guard([this] {
-                settler_.lost(); // what an earlier connection has left open
-                Result opened = reading_.open();
-                if (opened) {
-                    opened = tending_.open();
-                }
-                return opened ? serve() : opened;
+            bool is_replaced = false;
+            const Result result = gossip::guard([&] {
+                Result opened = is_serving_ ? Result{} : open();
+                return opened ? serve(is_replaced) : opened;
             });
+            if (is_replaced) {
+                return;
+            }
+            is_serving_ = false;
             reading_.close();
             tending_.close();
             read_out_ = unblocks_ = false;
@@ -60,7 +65,15 @@ public:
     }
 
 private:
-    Result serve() {
+    Result open() {
+        settler_.lost(); // what an earlier connection has left open
+        Result opened = reading_.open();
+        if (opened) {
+            opened = tending_.open();
+        }
+        if (!opened) {
+            return opened;
+        }
         if (Result asked = reading_.ask({"CLIENT", "ID"}, SteadyClock::now() + options_.command_timeout); !asked) {
             return asked;
         }
@@ -81,8 +94,20 @@ private:
         refresh_at_ = now;
         state_.came_up();
         news_.restored();
+        is_serving_ = true;
+        return {};
+    }
+
+    Result serve(bool& is_replaced) {
         while (!state_.interrupt.stopped() && !done_) {
-            if (Result result = turn(); !result) {
+            Result result = turn();
+            if (const std::optional<unsigned> place = std::exchange(place_, std::nullopt)) {
+                is_replaced = !readers_.run_outside([&] { listener_.work_in(*place); });
+                if (is_replaced) {
+                    return {};
+                }
+            }
+            if (!result) {
                 return result;
             }
         }
@@ -102,9 +127,10 @@ private:
         if (Result tended = tend(now); !tended) {
             return tended;
         }
-        const std::uint64_t before = entries_;
         deliver(now);
-        courtesy_.handed_on(entries_ - before);
+        if (place_) {
+            return {}; // what it settles goes out with the next read
+        }
         if (Result asked = read(now); !asked) {
             return asked;
         }
@@ -237,6 +263,7 @@ private:
             stall(now);
             return;
         }
+        const bool is_alone = batches_[0].size() + batches_[1].size() == 1;
         while (!is_empty() && may_read_ && !state_.interrupt.stopped()) {
             if (batches_[current_].empty()) {
                 claimed_.clear();
@@ -252,6 +279,9 @@ private:
                 const auto claimed =
                     std::find_if(claimed_.begin(), claimed_.end(), [&](const auto& c) { return c.id == item.id; });
                 const bool is_claimed = claimed != claimed_.end();
+                if (is_alone && readers_.may_step_out()) {
+                    place_ = listener_.borrow_place();
+                }
                 if (!listener_.entry({stream.name, item.id, is_claimed ? claimed->deliveries : 1, item.fields})) {
                     stall(now);
                     return;
@@ -388,6 +418,7 @@ private:
         return make_groups(true);
     }
 
+    Readers& readers_;
     Connection reading_;                      // asleep in the server most of the time
     std::vector<std::string_view> arguments_; // of the read; kept for its memory
     std::vector<Settling> asks_;
@@ -404,7 +435,8 @@ private:
     std::chrono::milliseconds unblock_pause_{1};
     std::uint64_t entries_ = 0;
     std::uint64_t taken_claims_ = 0;
-    Courtesy courtesy_;
+    std::optional<unsigned> place_; // where what came last is to run
+    bool is_serving_ = false;       // the connections have been made
     bool may_read_ = true;
     bool has_looks_ = false; // for what others left: they are under way
     bool unblocks_ = false;  // the read that is out has to end

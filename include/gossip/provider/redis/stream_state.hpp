@@ -32,9 +32,9 @@ struct Settling {
     std::int64_t attempts = 0; // with `tried`
 };
 
-/// What the threads of a StreamReader's users and its reader thread tell each other.
+/// What the threads of a StreamReader's users and the one that reads tell each other.
 ///
-/// Threads: every member from any thread; those below "the reader thread's" from that one.
+/// Threads: every member from any thread; those below "the one that reads" from that one.
 class StreamState {
 public:
     using Names = std::span<const std::string_view>;
@@ -122,7 +122,7 @@ public:
         }
     }
 
-    /// False if the reader thread has not come round to it by then.
+    /// False if who reads has not come round to it by then.
     bool stop_reading(Deadline until) {
         std::unique_lock lock(mutex_);
         reads_ = false;
@@ -141,7 +141,7 @@ public:
         changed_.notify_all();
     }
 
-    /// Waits for the reader thread to take its leave; not for a connection to say it on, if nothing else needs one.
+    /// Waits for who reads to take its leave; not for a connection to say it on, if nothing else needs one.
     void farewell(Deadline until) {
         std::unique_lock lock(mutex_);
         farewell_ = true;
@@ -156,7 +156,7 @@ public:
         return stats;
     }
 
-    // The reader thread's.
+    // Of the one that reads.
 
     struct Wishes {
         bool reads;

@@ -31,7 +31,7 @@ namespace gossip::GOSSIP_VERSION_NAMESPACE::redis::detail {
 /// What a StreamReader's thread does besides reading: makes and repairs groups, looks for what crashed consumers have
 /// left, claims or buries it, finds new streams, trims.
 ///
-/// Threads: the reader thread alone.
+/// Threads: the thread that reads alone.
 /// Errors:  a failed Result is a connection's.
 class StreamTender {
 public:

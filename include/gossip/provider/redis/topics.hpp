@@ -1,6 +1,7 @@
 #pragma once
 
 #include <gossip/core/errors.hpp>
+#include <gossip/provider/redis/readers.hpp>
 
 #include <array>
 #include <cstddef>
@@ -18,8 +19,9 @@ namespace gossip::GOSSIP_VERSION_NAMESPACE::redis {
 
 /// Gets what arrives on a PubSub's channels.
 ///
-/// Threads: called on the reader thread, no lock held; it must not wait.
-class PubSubListener {
+/// Threads: called on the thread that reads, no lock held; it must not wait, but for `work_in`, during which that
+///          thread is not the one that reads.
+class PubSubListener : public InPlace {
 public:
     /// True if it was taken. False if there is no room: the same message is offered again after `resume`, or after 1 to
     /// 10 ms, also where its connection has ended, and until it is taken nothing is read. `pattern` is empty for a
