@@ -628,6 +628,12 @@ def readme_section(result):
                  for name in ("default_codec", "fast_codec", "raw_codec", "hiredis_alone")]
         if all(found):
             rows.append("| %s | %s |" % (title, " | ".join(figure.text() for figure in found)))
+    for mode, title in (("pub_sub", "Pub/Sub"), ("streams", "Streams")):
+        found = [figures.find("redis_latency", mode, name) for name in ("bus", "hiredis_alone")]
+        if all(found):
+            rows.append("| %s, an event each millisecond, p50 / p99 | | | %s |" % (title, " | ".join(
+                "%s / %s µs" % tuple(number(figure.counters.get(key, 0), "") for key in ("p50", "p99"))
+                for figure in found)))
     if rows:
         out += ["| through Redis, on a Unix socket | default codec | fast codec | raw codec | hiredis alone |",
                 "| --- | --- | --- | --- | --- |", *rows, ""]

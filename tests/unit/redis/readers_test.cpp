@@ -2,10 +2,12 @@
 
 #include "support/catch.hpp"
 #include "support/eventually.hpp"
+#include "support/few_threads.hpp"
 
 #include <array>
 #include <atomic>
 #include <cstddef>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -81,6 +83,23 @@ TEST_CASE("of two that read by turns one reads at a time, and nothing is read tw
     CHECK(read == messages);
     CHECK(run == messages);
     CHECK(wrong == 0);
+}
+
+TEST_CASE("where the system refuses a second thread the first one ends, having read nothing", "[readers]") {
+    const Bounded bounded("readers without threads");
+    std::atomic<int> reads{0};
+    const auto read = [&] { ++reads; };
+    {
+        const support::NoThreads none;
+        Readers readers;
+        CHECK_THROWS_AS(readers.start(read), std::system_error);
+    }
+    if (!support::sanitized) {
+        const support::OneThread one;
+        Readers readers;
+        CHECK_THROWS_AS(readers.start(read), std::system_error);
+    }
+    CHECK(reads == 0);
 }
 
 } // namespace readers_test
