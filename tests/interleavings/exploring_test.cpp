@@ -166,6 +166,10 @@ TEST_CASE("in every execution within the bounds an event ends once, and with all
     check_every_execution(settling_programs_all());
 }
 
+TEST_CASE("in every execution within the bounds what one is told of is there", "[exploring]") {
+    check_every_execution(message_programs_all());
+}
+
 TEST_CASE("random executions beyond the bounds keep all of that", "[exploring][random]") {
     GOSSIP_INFO_SEED();
     check_random_executions(programs_all());

@@ -88,8 +88,6 @@ constexpr std::string_view named_thread = "names a thread, compared and never re
 
 /// What no program runs, and why not. One that is not needed is a mistake, too.
 constexpr NotExplored not_explored[] = {
-    {"batch/batch_chunk.hpp", "placed",
-     "a message in each use of the chunk: unset under the lock, which whoever awaits it takes later"},
     {"core/call_counter.hpp", "relaxed", a_count},
     {"core/clock.hpp", "renewal", "a lock that is tried once, as that of brief_lock.hpp, which is explored"},
     {"core/event_id.hpp", "relaxed", a_count},
@@ -97,17 +95,13 @@ constexpr NotExplored not_explored[] = {
     {"core/raw_data.hpp", "listed", growing_list},
     {"core/raw_data.hpp", "met", message},
     {"dispatch/backlog.hpp", "spilled", a_count},
-    {"dispatch/collector.hpp", "attached", message},
-    {"dispatch/engine.hpp", "complete", message},
     {"dispatch/engine.hpp", "giving_up", all_seq_cst},
     {"dispatch/helping.hpp", "helper", named_thread},
     {"dispatch/helping.hpp", "lent", message},
     {"dispatch/settling.hpp", "relaxed", a_count},
-    {"dispatch/stopping.hpp", "complete", message},
     {"dispatch/stopping.hpp", "giving_up", all_seq_cst},
     {"dispatch/stopping.hpp", "relaxed", "a number that only gets smaller, looked at again and again"},
     {"dispatch/subscriber.hpp", "relaxed", under_the_lock},
-    {"dispatch/subscription_registry.hpp", "named", "a table that only grows: each cell is a message, stored once"},
     {"dispatch/subscription_registry.hpp", "relaxed", a_count},
     {"dispatch/wait_graph.hpp", "helper", named_thread},
     {"middleware/deduplicate.hpp", "relaxed", a_count},
@@ -117,16 +111,11 @@ constexpr NotExplored not_explored[] = {
     {"middleware/timeout_detached.hpp", "relaxed", a_count},
     {"middleware/tracing.hpp", "relaxed", a_count},
     {"platform.hpp", "asymmetric", "the fence itself: the explorer has its own of both kinds"},
-    {"provider/redis/hook_frame.hpp", "started", message},
     {"provider/redis/inbound.hpp", "relaxed", a_count},
     {"provider/redis/late_reports.hpp", "relaxed", a_count},
     {"provider/redis/outbound.hpp", "ended", "counts, each read before that of the beginnings, as those of ledger.hpp"},
     {"provider/redis/outbound.hpp", "relaxed", a_count},
-    {"provider/redis/outbound.hpp", "started", message},
     {"provider/redis/pub_sub.hpp", "relaxed", a_count},
-    {"provider/redis/pub_sub_listening.hpp", "started", message},
-    {"provider/redis/socket.hpp", "stopped", message},
-    {"provider/redis/stream_listening.hpp", "started", message},
     {"testing.hpp", "moved", all_seq_cst},
 };
 

@@ -3,6 +3,7 @@
 // All programs of this folder, each with how far it is explored.
 
 #include "interleavings/inbox_programs.hpp"
+#include "interleavings/message_programs.hpp"
 #include "interleavings/parking_programs.hpp"
 #include "interleavings/queue_programs.hpp"
 #include "interleavings/reading_programs.hpp"
@@ -187,10 +188,21 @@ inline std::vector<Program> settling_programs_all() {
     };
 }
 
+inline std::vector<Program> message_programs_all() {
+    using namespace message_programs;
+    const Bounds far{.preemptions = 3, .stale_reads = 1};
+    const Bounds small{.preemptions = 4, .stale_reads = 2};
+    return {
+        program<FindsWhatIsPublished>("finds what is published", small),
+        program<FillsPlaces>("fills places", far),
+    };
+}
+
 inline std::vector<Program> programs_all() {
     std::vector<Program> all;
-    for (const auto& some : {&queue_programs_all, &parking_programs_all, &reading_programs_all, &inbox_programs_all,
-                             &waiting_programs_all, &reclaim_programs_all, &settling_programs_all}) {
+    for (const auto& some :
+         {&queue_programs_all, &parking_programs_all, &reading_programs_all, &inbox_programs_all, &waiting_programs_all,
+          &reclaim_programs_all, &settling_programs_all, &message_programs_all}) {
         for (const Program& program : some()) {
             all.push_back(program);
         }

@@ -1,11 +1,11 @@
 // Where a batch keeps what it has collected.
 #pragma once
 
+#include <gossip/concurrency/published.hpp>
 #include <gossip/core/event.hpp>
 #include <gossip/core/event_access.hpp>
 #include <gossip/dispatch/collector.hpp>
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -17,7 +17,7 @@
 namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 
 // Edges: each name stands at both of its ends in the code
-//   [placed]  put's store(release), after the event was built  happens before  await's load(acquire)
+//   [placed]  put's saying so, after the event was built  happens before  await's seeing it
 
 struct BatchGroup;
 
@@ -70,13 +70,13 @@ public:
         if (first_marked_ == none) {
             first_marked_ = size_;
         }
-        slots_[size_].there.store(false, std::memory_order_relaxed); // relaxed: whoever awaits it has the lock after us
+        slots_[size_].there.set(false); // whoever awaits it has the lock after us
         return size_++;
     }
     void put(std::size_t place, Event& event, const Collector::Mark& mark) noexcept {
         ::new (static_cast<void*>(events_ + place)) Event(std::move(event));
         set_mark(place, mark);
-        slots_[place].there.store(true, std::memory_order_release); // [placed] event and mark
+        slots_[place].there.set(true); // [placed] event and mark
     }
 
     /// What `await` has seen.
@@ -90,7 +90,7 @@ public:
         Contents contents;
         for (std::size_t i = first_marked_; i < size_; ++i) {
             const Slot& slot = slots_[i];
-            while (!slot.there.load(std::memory_order_acquire)) { // [placed] what was put there
+            while (!slot.there.get()) { // [placed] what was put there
                 std::this_thread::yield();
             }
             contents.letters += slot.kind == Kind::letter ? 1 : 0;
@@ -170,7 +170,7 @@ private:
         Settlement::Part* part;
         int attempt;
         Kind kind;
-        std::atomic<bool> there;
+        Published<bool> there;
     };
     static constexpr std::size_t none = static_cast<std::size_t>(-1);
 

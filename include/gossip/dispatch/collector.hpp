@@ -1,12 +1,12 @@
 // What collects events to run them together, and where a bus keeps track of it.
 #pragma once
 
+#include <gossip/concurrency/published.hpp>
 #include <gossip/core/event.hpp>
 #include <gossip/dispatch/seat.hpp>
 #include <gossip/dispatch/settlement.hpp>
 #include <gossip/dispatch/subscriber.hpp>
 
-#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -15,7 +15,7 @@
 namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 
 // Edges: each name stands at both of its ends in the code
-//   [attached]  enlist's store(release), after the collector knows its bus  happens before  belongs_to's load(acquire)
+//   [attached]  enlist's saying whose it is, after the collector knows its bus  happens before  belongs_to's look
 
 /// What collects events to run them together: a batch.
 ///
@@ -67,8 +67,7 @@ public:
 
     /// Whether it collects for that subscription.
     [[nodiscard]] bool belongs_to(const Subscriber& subscriber) const noexcept {
-        return home_.load(std::memory_order_acquire) == &subscriber && // [attached] its bus is known
-               id_ == subscriber.id;
+        return home_.get() == &subscriber && id_ == subscriber.id; // [attached] its bus is known
     }
 
 protected:
@@ -81,7 +80,7 @@ private:
     Engine* engine_ = nullptr; // these three set once, with the first event
     Subscriber* subscriber_ = nullptr;
     SubscriptionId id_;
-    std::atomic<const Subscriber*> home_{nullptr};
+    Published<const Subscriber*> home_;
     std::shared_ptr<Collector> sibling_; // the next one of the same subscription
     Collector* previous_ = nullptr;      // these under the list's lock
     Collector* next_ = nullptr;
@@ -125,7 +124,7 @@ public:
         }
         first_ = collector.get();
         collector->listed_ = true;
-        collector->home_.store(&subscriber, std::memory_order_release); // [attached] all of the above
+        collector->home_.set(&subscriber); // [attached] all of the above
         return Enlisted::yes;
     }
 

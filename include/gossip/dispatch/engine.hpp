@@ -1,5 +1,6 @@
 #pragma once
 
+#include <gossip/concurrency/published.hpp>
 #include <gossip/concurrency/timer_queue.hpp>
 #include <gossip/concurrency/wait_queue.hpp>
 #include <gossip/concurrency/worker_pool.hpp>
@@ -112,7 +113,7 @@ struct Totals {
 //                they take anything, others when they have waited for a while
 //   [helper]     a helper's store(release) of itself, where it begins a run and ends it, happens before the
 //                load(acquire) of who looks for what the run's caller waits for
-//   [complete]   shutdown's store(release), after the last counter, happens before complete()'s load(acquire)
+//   [complete]   shutdown's saying so, after the last counter, happens before complete()'s seeing it
 
 /// The delivering half of a bus, whatever brings the events: inbox, workers, dispatcher, settlement, ledger, timers.
 ///
@@ -267,7 +268,7 @@ public:
         return no_more_redeliveries_.load(std::memory_order_relaxed); // relaxed: stored before they are
     }
     [[nodiscard]] bool complete() const noexcept {
-        return complete_.load(std::memory_order_acquire); // [complete] with the final counters
+        return complete_.get(); // [complete] with the final counters
     }
     [[nodiscard]] bool giving_up() const noexcept {
         return giving_up_.load(std::memory_order_seq_cst); // [giving_up] [running] asked before anything is taken
@@ -390,7 +391,7 @@ private:
     std::atomic<bool> no_more_redeliveries_{false}; // set, then the timers are looked through under their lock; one is
                                                     // scheduled under it, then looks at this: one sees the other
     std::atomic<bool> giving_up_{false};
-    std::atomic<bool> complete_{false};
+    Published<bool> complete_;
     std::mutex open_mutex_;
     Settlement* open_ = nullptr; // under open_mutex_
     std::mutex shutdown_mutex_;

@@ -316,7 +316,7 @@ inline bool Engine::shutdown(std::optional<std::chrono::nanoseconds> timeout) {
         collectors_.drain([&](Collector& collector) { collector.finish(seat); });
         stop_.request_stop();
         shutting_down_.store(nullptr, std::memory_order_relaxed); // relaxed: as above
-        complete_.store(true, std::memory_order_release);         // [complete] the counters are final
+        complete_.set(true);                                      // [complete] the counters are final
     }
     SeatTable::stand_up(seat);
     tell_drainers(); // those who drain beside us

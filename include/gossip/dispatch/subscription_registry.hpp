@@ -1,5 +1,6 @@
 #pragma once
 
+#include <gossip/concurrency/published.hpp>
 #include <gossip/concurrency/reclaim.hpp>
 #include <gossip/core/event.hpp>
 #include <gossip/core/event_access.hpp>
@@ -25,7 +26,7 @@ namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 
 // Edges: those of gossip/concurrency/reclaim.hpp
 // Edges: those of gossip/dispatch/engine.hpp, and these; each name stands at both of its ends in the code
-//   [named]     an entry's publication (release)  happens before  find's load(acquire)
+//   [named]     an entry's publication, or that of a table  happens before  find's look
 
 /// The processors of one name, in the order in which they run. Immutable.
 struct ProcessorList {
@@ -246,29 +247,24 @@ private:
 
     /// An open hash table of entries, replaced by a larger one; the old ones stay until the end, readable.
     struct Table {
-        explicit Table(std::size_t size) : mask(size - 1), cells(new std::atomic<const TopicEntry*>[size]) {
-            for (std::size_t i = 0; i < size; ++i) {
-                cells[i].store(nullptr, std::memory_order_relaxed); // relaxed: nobody knows the table yet
-            }
-        }
+        explicit Table(std::size_t size) : mask(size - 1), cells(new Published<const TopicEntry*>[size]) {}
         std::size_t mask;
-        std::unique_ptr<std::atomic<const TopicEntry*>[]> cells;
+        std::unique_ptr<Published<const TopicEntry*>[]> cells;
         std::unique_ptr<Table> older;
 
         void put(const TopicEntry* entry) noexcept {
             std::size_t i = entry->type.hash() & mask;
-            while (cells[i].load(std::memory_order_relaxed) != nullptr) { // relaxed: only we write, under the lock
+            while (cells[i].get() != nullptr) {
                 i = (i + 1) & mask;
             }
-            cells[i].store(entry, std::memory_order_release); // [named] with the list that it has
+            cells[i].set(entry); // [named] with the list that it has
         }
     };
 
     [[nodiscard]] const TopicEntry* find(std::uint64_t hash, std::string_view name) const noexcept {
-        const Table& table = *current_.load(std::memory_order_acquire); // [named] its cells are filled
+        const Table& table = *current_.get(); // [named] its cells are filled
         for (std::size_t i = hash & table.mask;; i = (i + 1) & table.mask) {
-            const TopicEntry* const entry =
-                table.cells[i].load(std::memory_order_acquire); // [named] the entry is built
+            const TopicEntry* const entry = table.cells[i].get(); // [named] the entry is built
             if (entry == nullptr || (entry->type.hash() == hash && entry->type.name() == name)) {
                 return entry;
             }
@@ -299,7 +295,7 @@ private:
             }
             larger->older = std::move(table_);
             table_ = std::move(larger);
-            current_.store(table_.get(), std::memory_order_release); // [named] filled with all that there is
+            current_.set(table_.get()); // [named] filled with all that there is
         }
         entries_.push_back(std::make_unique<TopicEntry>(type));
         entries_.back()->list.replace(list.release()); // [listed] before it can be found
@@ -365,7 +361,7 @@ private:
     const platform::AsymmetricFence fence_;
     mutable std::mutex mutex_;
     std::unique_ptr<Table> table_;
-    std::atomic<const Table*> current_{table_.get()};
+    Published<const Table*> current_{table_.get()};
     std::vector<std::unique_ptr<TopicEntry>> entries_;
     std::vector<Member> members_;
     std::vector<const ProcessorList*> retired_;

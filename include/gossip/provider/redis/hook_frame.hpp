@@ -1,11 +1,11 @@
 // Hooks that run on I/O threads, as user code of their bus.
 #pragma once
 
+#include <gossip/concurrency/published.hpp>
 #include <gossip/dispatch/engine.hpp>
 #include <gossip/dispatch/seat.hpp>
 #include <gossip/provider/redis/options.hpp>
 
-#include <atomic>
 #include <memory>
 #include <utility>
 
@@ -35,7 +35,7 @@ public:
         if (options.on_connection) {
             options.on_connection = [hook = std::move(options.on_connection),
                                      home = home_](const ConnectionEvent& event) {
-                Engine* const engine = home->load(std::memory_order_acquire); // [started] the engine is whole
+                Engine* const engine = home->get(); // [started] the engine is whole
                 if (engine == nullptr) {
                     hook(event);
                 } else {
@@ -47,14 +47,14 @@ public:
         return options;
     }
     void start(Engine& engine) const noexcept {
-        home_->store(&engine, std::memory_order_release); // [started] the engine is whole
+        home_->set(&engine); // [started] the engine is whole
     }
 
 private:
     // Edges: each name stands at both of its ends in the code
-    //   [started]  start's store(release) happens before an I/O thread's load(acquire): the engine is whole
+    //   [started]  start's saying which engine it is happens before an I/O thread's seeing that: it is whole
 
-    const std::shared_ptr<std::atomic<Engine*>> home_ = std::make_shared<std::atomic<Engine*>>(nullptr);
+    const std::shared_ptr<Published<Engine*>> home_ = std::make_shared<Published<Engine*>>();
 };
 
 } // namespace gossip::GOSSIP_VERSION_NAMESPACE::detail

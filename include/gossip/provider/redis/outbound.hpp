@@ -1,6 +1,7 @@
 // Events on their way to the server.
 #pragma once
 
+#include <gossip/concurrency/published.hpp>
 #include <gossip/core/errors.hpp>
 #include <gossip/core/event.hpp>
 #include <gossip/core/event_access.hpp>
@@ -57,12 +58,12 @@ public:
           publisher_(streams_ ? counting(options, restored_) : options, *this) {}
 
     void start(Engine& engine) noexcept {
-        engine_.store(&engine, std::memory_order_release); // [started] the engine is whole
+        engine_.set(&engine); // [started] the engine is whole
     }
 
     /// Null before `start`.
     [[nodiscard]] Engine* started() const noexcept {
-        return engine_.load(std::memory_order_acquire); // [started] nothing is asked of it before
+        return engine_.get(); // [started] nothing is asked of it before
     }
 
     /// `encode(text)` appends the data; `foreign`: by a codec that may not write JSON.
@@ -205,11 +206,11 @@ private:
     };
 
     // Edges: each name stands at both of its ends in the code
-    //   [started]  start's store(release) happens before an I/O thread's load(acquire): the engine is whole
+    //   [started]  start's saying which engine it is happens before an I/O thread's seeing that: it is whole
     //   [ended]    an end's count (release) happens before outgoing's load(acquire): what was accepted before is seen
 
     [[nodiscard]] Engine& engine() const noexcept {
-        return *engine_.load(std::memory_order_acquire); // [started] nothing is sent before
+        return *engine_.get(); // [started] nothing is sent before
     }
 
     /// Counts an event as accepted, for its end may be counted before anybody knows; not if it turns out that it was
@@ -360,7 +361,7 @@ private:
     const std::chrono::milliseconds confirm_timeout_;
     const Wire wire_;
     LateReports& reports_;
-    std::atomic<Engine*> engine_{nullptr};
+    Published<Engine*> engine_;
     std::atomic<bool> closed_{false};
     std::atomic<std::uint64_t> accepted_{0};
     std::atomic<std::uint64_t> sent_{0};

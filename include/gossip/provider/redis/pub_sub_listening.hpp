@@ -1,6 +1,7 @@
 // How a bus listens through Pub/Sub.
 #pragma once
 
+#include <gossip/concurrency/published.hpp>
 #include <gossip/core/errors.hpp>
 #include <gossip/core/event_type.hpp>
 #include <gossip/core/guard.hpp>
@@ -11,7 +12,6 @@
 #include <gossip/provider/redis/options.hpp>
 #include <gossip/provider/redis/pub_sub.hpp>
 
-#include <atomic>
 #include <chrono>
 #include <memory>
 #include <mutex>
@@ -28,7 +28,7 @@ public:
         : options_(options), inbound_(options, codec, reports) {}
 
     Result listen(Engine& engine, const std::vector<EventType>& names, const std::vector<Pattern>& patterns) override {
-        engine_.store(&engine, std::memory_order_release); // [started] the engine is whole
+        engine_.set(&engine); // [started] the engine is whole
         const ServerNames wanted(options_.prefix, names, patterns);
         redis::PubSub* const pub_sub = open();
         if (pub_sub == nullptr) {
@@ -69,7 +69,7 @@ public:
                 left = inbound_.take_pending();
             }
             if (left) {
-                engine_.load(std::memory_order_acquire)->lose(*left); // [started] by whoever listened
+                engine_.get()->lose(*left); // [started] by whoever listened
             }
         }
     }
@@ -101,7 +101,7 @@ public:
 
 private:
     // Edges: each name stands at both of its ends in the code
-    //   [started]  the store(release) of whoever listens happens before the reader's load(acquire): the engine is whole
+    //   [started]  whoever listens says which engine it is, which happens before the reader sees that: it is whole
 
     redis::PubSub* open() {
         const std::lock_guard lock(mutex_);
@@ -119,8 +119,8 @@ private:
     }
 
     bool handle(std::string_view channel, std::string_view payload, std::string_view pattern) {
-        Engine& engine = *engine_.load(std::memory_order_acquire); // [started] by whoever listened
-        if (stalled_) { // this is the same message: none comes before it is taken
+        Engine& engine = *engine_.get(); // [started] by whoever listened
+        if (stalled_) {                  // this is the same message: none comes before it is taken
             stalled_ = inbound_.retry(engine) == Inbound::Taken::no;
             return !stalled_;
         }
@@ -141,7 +141,7 @@ private:
     const RedisOptions options_;
     Inbound inbound_;
     WantedPatterns patterns_;
-    std::atomic<Engine*> engine_{nullptr};
+    Published<Engine*> engine_;
     // The reader's own.
     CopyFilter copies_;    // what came before
     bool stalled_ = false; // what came last waits in `inbound_` for room

@@ -3,13 +3,13 @@
 // writing does none of this.
 //
 // Edges: each name stands at both of its ends in the code
-//   [stopped]  stop's store(release)  happens before  whoever sees it in stopped()
+//   [stopped]  stop's saying so  happens before  whoever sees it in stopped()
 #pragma once
 
+#include <gossip/concurrency/published.hpp>
 #include <gossip/core/errors.hpp>
 
 #include <algorithm>
-#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <cstddef>
@@ -74,11 +74,11 @@ public:
         static_cast<void>(::write(event_.number(), &one, sizeof one) < 0); // full: it is awake enough
     }
     void stop() noexcept {
-        stopped_.store(true, std::memory_order_release); // [stopped] with what was decided before
+        stopped_.set(true); // [stopped] with what was decided before
         wake();
     }
     [[nodiscard]] bool stopped() const noexcept {
-        return stopped_.load(std::memory_order_acquire); // [stopped] sees what was decided before
+        return stopped_.get(); // [stopped] sees what was decided before
     }
     /// Takes the wake-ups there were; what they announce has to be looked at after this.
     void clear() noexcept {
@@ -89,7 +89,7 @@ public:
 
 private:
     Descriptor event_;
-    std::atomic<bool> stopped_{false};
+    gossip::detail::Published<bool> stopped_;
 };
 
 [[nodiscard]] inline int poll_milliseconds(Deadline until) noexcept {

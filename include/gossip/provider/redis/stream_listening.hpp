@@ -1,6 +1,7 @@
 // How a bus listens to streams: as one consumer of a group, acknowledging what has ended.
 #pragma once
 
+#include <gossip/concurrency/published.hpp>
 #include <gossip/core/errors.hpp>
 #include <gossip/core/event_type.hpp>
 #include <gossip/core/guard.hpp>
@@ -37,7 +38,7 @@ public:
         : options_(options), inbound_(options, codec, reports), receipts_(options.stream.max_held) {}
 
     Result listen(Engine& engine, const std::vector<EventType>& names, const std::vector<Pattern>& patterns) override {
-        engine_.store(&engine, std::memory_order_release); // [started] the engine is whole
+        engine_.set(&engine); // [started] the engine is whole
         const ServerNames wanted(options_.prefix, names, patterns);
         redis::StreamReader* const reader = open();
         if (reader == nullptr) {
@@ -93,7 +94,7 @@ public:
                 left = inbound_.take_pending();
             }
             if (left) {
-                engine_.load(std::memory_order_acquire)->lose(*left); // [started] by whoever listened
+                engine_.get()->lose(*left); // [started] by whoever listened
             }
             static_cast<void>(reader->stop_reading(waits ? std::chrono::steady_clock::now() + short_wait : Deadline{}));
         }
@@ -129,7 +130,7 @@ public:
                succeeds([&] { taken = handle(entry); }) && taken;
     }
     std::size_t room() noexcept override {
-        const Engine& engine = *engine_.load(std::memory_order_acquire); // [started] by whoever listened
+        const Engine& engine = *engine_.get(); // [started] by whoever listened
         const std::size_t capacity = engine.capacity();
         return capacity - std::min<std::size_t>(capacity, static_cast<std::size_t>(engine.waiting()));
     }
@@ -140,7 +141,7 @@ public:
 
 private:
     // Edges: each name stands at both of its ends in the code
-    //   [started]  the store(release) of whoever listens happens before the reader's load(acquire): the engine is whole
+    //   [started]  whoever listens says which engine it is, which happens before the reader sees that: it is whole
 
     redis::StreamReader* open() {
         const std::lock_guard lock(mutex_);
@@ -158,7 +159,7 @@ private:
     }
 
     bool handle(const redis::StreamEntry& entry) {
-        Engine& engine = *engine_.load(std::memory_order_acquire); // [started] by whoever listened
+        Engine& engine = *engine_.get(); // [started] by whoever listened
         if (stalled_) {
             stalled_ = false;
             if (entry.id() == stalled_id_) {
@@ -199,7 +200,7 @@ private:
     Inbound inbound_; // with what stands below, under taking_
     WantedPatterns patterns_;
     EntryReceipts receipts_;
-    std::atomic<Engine*> engine_{nullptr};
+    Published<Engine*> engine_;
     std::atomic<bool> silent_{false};
     std::mutex taking_;
     bool stalled_ = false;
