@@ -82,9 +82,6 @@ constexpr std::string_view message = "stored once, then only read: the textbook'
 constexpr std::string_view growing_list = "a list that only grows: each link is a message, stored once";
 constexpr std::string_view a_count = "a count or a number: nothing is read by means of it";
 constexpr std::string_view all_seq_cst = "all ends of the edge are seq_cst";
-constexpr std::string_view named_thread = "names a thread, compared and never read by means of it; who has seen an old "
-                                          "name is told as [returned] says, which "
-                                          "is explored";
 
 /// What no program runs, and why not. One that is not needed is a mistake, too.
 constexpr NotExplored not_explored[] = {
@@ -95,15 +92,10 @@ constexpr NotExplored not_explored[] = {
     {"core/raw_data.hpp", "listed", growing_list},
     {"core/raw_data.hpp", "met", message},
     {"dispatch/backlog.hpp", "spilled", a_count},
-    {"dispatch/engine.hpp", "giving_up", all_seq_cst},
-    {"dispatch/helping.hpp", "helper", named_thread},
-    {"dispatch/helping.hpp", "lent", message},
     {"dispatch/settling.hpp", "relaxed", a_count},
-    {"dispatch/stopping.hpp", "giving_up", all_seq_cst},
     {"dispatch/stopping.hpp", "relaxed", "a number that only gets smaller, looked at again and again"},
     {"dispatch/subscriber.hpp", "relaxed", under_the_lock},
     {"dispatch/subscription_registry.hpp", "relaxed", a_count},
-    {"dispatch/wait_graph.hpp", "helper", named_thread},
     {"middleware/deduplicate.hpp", "relaxed", a_count},
     {"middleware/logging.hpp", "relaxed", a_count},
     {"middleware/metrics.hpp", "relaxed", a_count},

@@ -195,6 +195,10 @@ inline std::vector<Program> message_programs_all() {
     return {
         program<FindsWhatIsPublished>("finds what is published", small),
         program<FillsPlaces>("fills places", far),
+        program<AsksWhoIsInARun>("asks who is in a run", small),
+        program<LeavesAHandedRun>("leaves a run that was handed on", small),
+        program<CallsOffTheWorkers<false>>("calls off the workers", small),
+        program<CallsOffTheWorkers<true>>("calls off workers that are called already", small),
     };
 }
 

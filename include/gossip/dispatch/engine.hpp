@@ -12,6 +12,7 @@
 #include <gossip/core/helper_threads.hpp>
 #include <gossip/dispatch/collector.hpp>
 #include <gossip/dispatch/dead_letter.hpp>
+#include <gossip/dispatch/giving_up.hpp>
 #include <gossip/dispatch/inbox.hpp>
 #include <gossip/dispatch/seat.hpp>
 #include <gossip/dispatch/settlement.hpp>
@@ -109,10 +110,9 @@ struct Totals {
 //                ordered with its closing, the heavy half, and shutdown's look at the number: at least one sees the
 //                other. It is taken off (release) after the counter of what became of it, and before shutdown's look
 //                (acquire) that misses it
-//   [giving_up]  shutdown's setting of the flag (seq_cst) happens before it wakes the workers; they look at it before
-//                they take anything, others when they have waited for a while
-//   [helper]     a helper's store(release) of itself, where it begins a run and ends it, happens before the
-//                load(acquire) of who looks for what the run's caller waits for
+//   [giving_up]  shutdown's setting of the flag (seq_cst), followed by the raising of the tasks' bit, is ordered with a
+//                worker's lowering of the bit (seq_cst), followed by its look at the flag: while it is set the bit is
+//                up, and the workers look at it before they take anything, others when they have waited for a while
 //   [complete]   shutdown's saying so, after the last counter, happens before complete()'s seeing it
 
 /// The delivering half of a bus, whatever brings the events: inbox, workers, dispatcher, settlement, ledger, timers.
@@ -271,7 +271,7 @@ public:
         return complete_.get(); // [complete] with the final counters
     }
     [[nodiscard]] bool giving_up() const noexcept {
-        return giving_up_.load(std::memory_order_seq_cst); // [giving_up] [running] asked before anything is taken
+        return giving_up_.begun(); // [giving_up] [running] asked before anything is taken
     }
 
     /// How long, in real time, the shutdown that this thread is in will wait yet, unless another one has less patience;
@@ -390,7 +390,7 @@ private:
     BasicOpenLetters<> open_letters_{};
     std::atomic<bool> no_more_redeliveries_{false}; // set, then the timers are looked through under their lock; one is
                                                     // scheduled under it, then looks at this: one sees the other
-    std::atomic<bool> giving_up_{false};
+    BasicGivingUp<> giving_up_{};
     Published<bool> complete_;
     std::mutex open_mutex_;
     Settlement* open_ = nullptr; // under open_mutex_

@@ -3,11 +3,11 @@
 
 #include <gossip/core/context.hpp>
 #include <gossip/core/helper_threads.hpp>
+#include <gossip/dispatch/handed_run.hpp>
 #include <gossip/dispatch/seat.hpp>
 #include <gossip/dispatch/subscriber.hpp>
 #include <gossip/dispatch/wait_graph.hpp>
 
-#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -18,9 +18,7 @@ namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 
 class Engine;
 
-// Edges: those of gossip/dispatch/engine.hpp, and
-//   [lent]  leave's store(release), before the event of the caller ends  happens before  waited_for's load(acquire) of
-//           whoever has seen that end
+// Edges: those of gossip/dispatch/engine.hpp
 
 /// A run on a helper thread: that is in the processor meanwhile, and the caller waits for it. What the caller has begun
 /// is the helper's as well, as long as the caller waits.
@@ -43,7 +41,7 @@ public:
     /// Calls `visit` for each run, in whatever thread, that waits for the one on this thread; innermost first.
     template <class F>
     static void for_each_here(F&& visit) {
-        for (const Helping* run = here; run != nullptr && run->waited_for(); run = run->outer_.get()) {
+        for (const Helping* run = here; run != nullptr && run->run_.awaited(); run = run->outer_.get()) {
             visit(*run);
         }
     }
@@ -53,10 +51,6 @@ public:
     [[nodiscard]] std::uint64_t letters() const noexcept { return letters_; }
 
 private:
-    [[nodiscard]] bool waited_for() const noexcept {
-        return waited_for_.load(std::memory_order_acquire); // [lent] if not, its event may have ended
-    }
-
     // The innermost of those that this thread is in.
     [[gnu::visibility("default")]] inline static constinit thread_local Helping* here = nullptr;
 
@@ -66,10 +60,9 @@ private:
     const void* const caller_ = this_thread();
     std::uint64_t events_ = 0; // that the caller has begun and not ended
     std::uint64_t letters_ = 0;
-    std::atomic<bool> waited_for_{true};
-    std::atomic<const void*> helper_{nullptr}; // the thread; null: not begun; this: ended
-    std::optional<WaitGraph::Waiter> waiter_;  // the caller's
-    Frame frame_{};                            // these two the helper's
+    HandedRun run_;
+    std::optional<WaitGraph::Waiter> waiter_; // the caller's
+    Frame frame_{};                           // these two the helper's
     Helping* outer_here_ = nullptr;
 };
 
@@ -90,14 +83,14 @@ inline Helping::Helping(Engine& engine, Subscriber& subscriber)
             letters_ += frame->letters;
         }
     }
-    waiter_.emplace(engine.seats(), subscriber, helper_);
+    waiter_.emplace(engine.seats(), subscriber, run_);
     wait_graph.list(*waiter_);
     engine.tell_enders(); // one of them may be who is to help us
 }
 
 inline void Helping::leave() noexcept {
     waiter_.reset();
-    waited_for_.store(false, std::memory_order_release); // [lent] before the event's end
+    run_.leave();
 }
 
 inline void Helping::begin() noexcept {
@@ -106,13 +99,13 @@ inline void Helping::begin() noexcept {
     frame_.seat = &seat;
     frame_.outer = std::exchange(innermost, &frame_);
     outer_here_ = std::exchange(here, this);
-    seat.helps.store(true, std::memory_order_relaxed);       // relaxed: a run shows it with `current`
-    helper_.store(this_thread(), std::memory_order_release); // [helper] what it is about to wait for
-    seat.current.show(subscriber_.get());                    // [running] shown before the caller leaves
+    seat.helps.store(true, std::memory_order_relaxed); // relaxed: a run shows it with `current`
+    run_.begin(this_thread());
+    seat.current.show(subscriber_.get()); // [running] shown before the caller leaves
 }
 inline void Helping::end() noexcept {
     Seat& seat = *frame_.seat;
-    helper_.store(this, std::memory_order_release);     // [helper] it waits for nothing any more
+    run_.end();
     seat.current.show(nullptr);                         // [running] it has returned
     seat.helps.store(false, std::memory_order_relaxed); // relaxed: of this thread, until it stands up
     here = outer_here_;

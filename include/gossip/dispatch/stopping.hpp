@@ -281,7 +281,7 @@ inline bool Engine::shutdown(std::optional<std::chrono::nanoseconds> timeout) {
         }
         drainers_.leave(waiter);
         if (!in_time) {
-            giving_up_.store(true, std::memory_order_seq_cst);            // [giving_up] before all are told to look
+            giving_up_.begin();                                           // [giving_up] before all are told to look
             no_more_redeliveries_.store(true, std::memory_order_relaxed); // relaxed: before give_up_everything's lock
             inbox_.raise(Inbox::tasks_bit); // ends the runs of the workers at the event that they are in
             stop_.request_stop();

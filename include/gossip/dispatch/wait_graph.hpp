@@ -1,6 +1,7 @@
 #pragma once
 
 #include <gossip/core/awaited.hpp>
+#include <gossip/dispatch/handed_run.hpp>
 #include <gossip/dispatch/seat.hpp>
 #include <gossip/dispatch/subscriber.hpp>
 
@@ -30,9 +31,9 @@ public:
         Waiter(const SeatTable& seats, const Subscriber& target, Until until,
                const std::atomic<std::size_t>* on_their_way = nullptr) noexcept
             : runs_(Runs{seats, target}), until_(until), on_their_way_(on_their_way) {}
-        /// For a run on a helper thread of that processor: null until there is one, anything else when it is over.
-        Waiter(const SeatTable& seats, const Subscriber& target, const std::atomic<const void*>& helper) noexcept
-            : runs_(Runs{seats, target}), until_(Until::helper_returns), helper_(&helper) {}
+        /// For a run that was handed to a helper thread of that processor.
+        Waiter(const SeatTable& seats, const Subscriber& target, const HandedRun& handed) noexcept
+            : runs_(Runs{seats, target}), until_(Until::helper_returns), handed_(&handed) {}
         /// For what is none of the bus's. `has_end`: time will end it.
         Waiter(Awaited& awaited, bool has_end) noexcept
             : until_(Until::one_releases), awaited_(&awaited), ends_(has_end) {}
@@ -49,7 +50,7 @@ public:
         const std::optional<Runs> runs_{}; // without a value, those who have what is awaited
         const Until until_;
         const std::atomic<std::size_t>* const on_their_way_ = nullptr;
-        const std::atomic<const void*>* const helper_ = nullptr;
+        const HandedRun* const handed_ = nullptr;
         Awaited* const awaited_ = nullptr;
         const bool ends_ = false;
         std::uint64_t asked_ = 0; // how often, to look again
@@ -137,7 +138,7 @@ private:
             return;
         }
         if (waiter.until_ == Until::helper_returns) {
-            if (const void* const helper = waiter.helper_->load(std::memory_order_acquire)) { // [helper] whom it is in
+            if (const void* const helper = waiter.handed_->thread()) {
                 visit(helper);
                 return;
             }
