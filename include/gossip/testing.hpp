@@ -14,6 +14,36 @@
 
 namespace gossip::GOSSIP_VERSION_NAMESPACE::testing {
 
+namespace detail {
+
+// Edges: each name stands at both of its ends in the code
+//   [moved]  an advance (release)  happens before  the load (acquire) of whoever reads a time that it has led to
+
+/// How far a clock has been moved. Those who wait for a time say so under a lock, which is taken by who tells them.
+///
+/// Threads: every member from any thread. Order: whoever reads a time has seen what was done before the clock was moved
+///          there.
+template <template <class> class Atom = std::atomic>
+class BasicElapsed {
+public:
+    /// The caller then tells those who wait. It stops where it can't count further.
+    void advance(std::int64_t by) noexcept {
+        std::int64_t before = elapsed_.load(std::memory_order_relaxed); // relaxed: a guess, checked by the exchange
+        while (!elapsed_.compare_exchange_weak(before, gossip::detail::saturated_add(before, by),
+                                               std::memory_order_release,    // [moved] after what came before
+                                               std::memory_order_relaxed)) { // relaxed: another guess
+        }
+    }
+    [[nodiscard]] std::int64_t get() const noexcept {
+        return elapsed_.load(std::memory_order_acquire); // [moved] so that is seen
+    }
+
+private:
+    Atom<std::int64_t> elapsed_{0};
+};
+
+} // namespace detail
+
 /// A clock that stands still until it is told otherwise: timers, retries and batches without a single sleep.
 ///
 /// Threads: every member from any thread. Order: what `advance` has made due is served by the bus's workers, or by the
@@ -28,12 +58,8 @@ public:
 
     /// Errors: ValidationError for a negative duration: a clock goes forwards. It stops where it can't count further.
     void advance(std::chrono::nanoseconds by) {
-        detail::require(by.count() >= 0, "by", by, "must not be negative");
-        std::int64_t before = elapsed_.load(std::memory_order_relaxed); // relaxed: a guess, checked by the exchange
-        while (!elapsed_.compare_exchange_weak(
-            before, detail::saturated_add(before, by.count()),
-            std::memory_order_seq_cst)) { // [moved] before those who wait are told to look
-        }
+        gossip::detail::require(by.count() >= 0, "by", by, "must not be negative");
+        elapsed_.advance(by.count());
         const std::lock_guard lock(mutex_);
         for (ClockListener* const listener : listeners_) {
             listener->clock_moved(); // under the lock: detach waits for it
@@ -42,18 +68,18 @@ public:
 
     /// As if somebody had set the wall clock, forwards or back: the steady one, and what is due by it, goes on.
     void set_wall(std::chrono::system_clock::time_point now) noexcept {
-        wall_start_.store(detail::saturated_add(nanoseconds_of(now), -elapsed().count()),
+        wall_start_.store(gossip::detail::saturated_add(nanoseconds_of(now), -elapsed().count()),
                           std::memory_order_relaxed); // relaxed: a number by itself
     }
 
     [[nodiscard]] std::chrono::nanoseconds steady() const noexcept override {
         constexpr std::chrono::nanoseconds start = std::chrono::hours{1};
-        return std::chrono::nanoseconds(detail::saturated_add(start.count(), elapsed().count()));
+        return std::chrono::nanoseconds(gossip::detail::saturated_add(start.count(), elapsed().count()));
     }
     [[nodiscard]] std::chrono::system_clock::time_point wall() const noexcept override {
         const std::int64_t start = wall_start_.load(std::memory_order_relaxed); // relaxed: a number by itself
         return std::chrono::system_clock::time_point(std::chrono::duration_cast<std::chrono::system_clock::duration>(
-            std::chrono::nanoseconds(detail::saturated_add(start, elapsed().count()))));
+            std::chrono::nanoseconds(gossip::detail::saturated_add(start, elapsed().count()))));
     }
     [[nodiscard]] bool manual() const noexcept override { return true; }
 
@@ -86,16 +112,10 @@ private:
     [[nodiscard]] static std::int64_t nanoseconds_of(std::chrono::system_clock::time_point time) noexcept {
         return std::chrono::duration_cast<std::chrono::nanoseconds>(time.time_since_epoch()).count();
     }
-    [[nodiscard]] std::chrono::nanoseconds elapsed() const noexcept {
-        return std::chrono::nanoseconds(
-            elapsed_.load(std::memory_order_seq_cst)); // [moved] whoever was told to look sees it
-    }
-
-    // Edges: each name stands at both of its ends in the code
-    //   [moved]  advance's addition (seq_cst) happens before whoever is told of it reads the time
+    [[nodiscard]] std::chrono::nanoseconds elapsed() const noexcept { return std::chrono::nanoseconds(elapsed_.get()); }
 
     std::atomic<std::int64_t> wall_start_;
-    std::atomic<std::int64_t> elapsed_{0};
+    detail::BasicElapsed<> elapsed_{};
     std::atomic<bool> sleepers_advance_{false};
     std::mutex mutex_;
     std::vector<ClockListener*> listeners_; // under mutex_

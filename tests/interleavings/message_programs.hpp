@@ -1,13 +1,21 @@
 #pragma once
 
 // Small programs over what tells another thread how things are, for the explorer: a value that is published, places
-// that are filled, a run that was handed to a helper, a shutdown that gives up.
+// that are filled, a run that was handed to a helper, a shutdown that gives up, lists that grow, a clock that is moved,
+// counts.
 
 #include <gossip/concurrency/published.hpp>
+#include <gossip/core/growing_list.hpp>
+#include <gossip/core/once.hpp>
+#include <gossip/core/tick_anchor.hpp>
 #include <gossip/dispatch/attention.hpp>
 #include <gossip/dispatch/giving_up.hpp>
 #include <gossip/dispatch/handed_run.hpp>
 #include <gossip/dispatch/ledger.hpp>
+#include <gossip/provider/outgoing_counts.hpp>
+#include <gossip/testing.hpp>
+
+#include "interleavings/parking_programs.hpp"
 
 #include "support/explored_atomic.hpp"
 #include "support/explored_parker.hpp"
@@ -178,6 +186,197 @@ struct CallsOffTheWorkers {
         }
     }
     void end() { require(attention.raised() == bit, "the workers are not told to look"); }
+};
+
+struct Node {
+    ExploredValue value{0};
+    const Node* next = nullptr;
+};
+using List = gossip::detail::BasicGrowingList<Node, ExploredAtomic>;
+
+/// Nodes are put on a list while others read it: what is found is whole, and nothing gets lost.
+struct GrowsAList {
+    static constexpr unsigned threads = 3;
+    static constexpr unsigned count = 3;
+    Node nodes[count];
+    List list;
+
+    void run(unsigned me) {
+        if (me == 2) {
+            static_cast<void>(found());
+            return;
+        }
+        for (unsigned i = me; i < count; i += 2) {
+            nodes[i].value = ExploredValue(1);
+            list.push(nodes[i]);
+        }
+    }
+    void end() { require(found() == count, "a node was lost"); }
+    [[nodiscard]] unsigned found() const {
+        unsigned some = 0;
+        for (const Node* node = list.first(); node != nullptr; node = node->next) {
+            require(node->value.get() == 1, "a node was found that is not whole");
+            ++some;
+        }
+        return some;
+    }
+};
+
+struct LooksAgain {
+    void operator()() const { Execution::now().yield(); }
+};
+
+/// Two see to it that something is listed, which one of them does; one of them then tells a third, who finds it.
+struct ListsOnce {
+    static constexpr unsigned threads = 3;
+    gossip::detail::BasicOnce<ExploredAtomic, LooksAgain> once;
+    Node node;
+    List list;
+    unsigned times = 0;
+    Published<bool> told;
+
+    void run(unsigned me) {
+        if (me != 2) {
+            once.call([&] {
+                ++times;
+                node.value = ExploredValue(1);
+                list.push(node);
+            });
+            if (me == 0) {
+                told.set(true);
+            }
+        } else if (told.get()) {
+            const Node* const found = list.first();
+            require(found != nullptr && found->value.get() == 1, "what was listed is not found");
+        }
+    }
+    void end() { require(times == 1, "it was listed twice, or never"); }
+};
+
+/// Those who find that a clock is to be renewed do that one at a time, or leave it to another.
+struct RenewsOneAtATime {
+    static constexpr unsigned threads = 2;
+    gossip::detail::BasicRenewal<ExploredAtomic> renewal;
+    ExploredValue renewed{0};
+
+    void run(unsigned) {
+        for (int i = 0; i < 2; ++i) {
+            if (renewal.begin()) {
+                renewed = ExploredValue(renewed.get() + 1);
+                renewal.end();
+            }
+        }
+    }
+    void end() { require(renewed.get() >= 2 && renewal.begin(), "nobody may renew it any more"); }
+};
+
+using Elapsed = gossip::testing::detail::BasicElapsed<ExploredAtomic>;
+
+/// Two move a clock: whoever reads the time has seen what they did before.
+struct MovesAClock {
+    static constexpr unsigned threads = 3;
+    Elapsed elapsed;
+    ExploredValue before[2] = {ExploredValue(0), ExploredValue(0)};
+
+    void run(unsigned me) {
+        if (me != 2) {
+            before[me] = ExploredValue(1);
+            elapsed.advance(me + 1);
+            return;
+        }
+        const std::int64_t time = elapsed.get();
+        for (unsigned i = 0; i < 2; ++i) {
+            require((time & (i + 1)) == 0 || before[i].get() == 1, "the time was read before it was moved there");
+        }
+    }
+    void end() { require(elapsed.get() == 3, "the clock was not moved"); }
+};
+
+/// A timer is added while the clock is moved to its time, and a worker goes to sleep: it is served.
+struct ServesATimerOfAMovedClock {
+    static constexpr unsigned threads = 3;
+    parking_programs::Lot lot{1};
+    parking_programs::Timers timers;
+    Elapsed elapsed;
+    bool served = false;
+
+    void run(unsigned me) {
+        if (me == 1) {
+            elapsed.advance(10);
+            lot.timer_moved();
+        } else if (me == 2) {
+            bool earliest = false;
+            timers.add(10, 1, &earliest);
+            if (earliest) {
+                lot.timer_moved(until_due());
+            }
+        } else {
+            while (!timers.pop_due(elapsed.get())) {
+                lot.sleep(0, *this);
+            }
+            served = true;
+        }
+    }
+    void end() const { require(served, "a timer was lost"); }
+
+    [[nodiscard]] bool has_work() const { return false; }
+    [[nodiscard]] bool stopping() const { return false; }
+    [[nodiscard]] std::uint64_t progress(unsigned) const { return 0; }
+    [[nodiscard]] std::int64_t until_due() const {
+        return timers.next_due() <= elapsed.get() ? 0 : parking_programs::Lot::never;
+    }
+};
+
+using Counts = gossip::detail::BasicOutgoingCounts<ExploredAtomic>;
+
+/// Events are sent on by a thread that has them under a lock from those who have counted them: whoever reads the counts
+/// finds no end without its beginning.
+template <void (Counts::*end_of_one)() noexcept>
+struct CountsWhatIsSent {
+    static constexpr unsigned threads = 3;
+    Counts counts;
+    ExploredMutex lock;
+    unsigned waiting = 0;
+
+    void run(unsigned me) {
+        for (int i = 0; i < 2; ++i) {
+            if (me == 0) {
+                counts.accepted();
+                const std::lock_guard held(lock);
+                ++waiting;
+            } else if (me == 1) {
+                const std::lock_guard held(lock);
+                for (; waiting != 0; --waiting) {
+                    (counts.*end_of_one)();
+                }
+            } else {
+                const gossip::Outgoing out = counts.read();
+                require(out.sent + out.dropped + out.abandoned <= out.accepted, "an end was seen before its beginning");
+            }
+        }
+    }
+    void end() {}
+};
+
+/// All that there is to count, at once.
+struct CountsAll {
+    static constexpr unsigned threads = 2;
+    Counts counts;
+
+    void run(unsigned) {
+        counts.accepted();
+        counts.not_accepted();
+        counts.accepted();
+        counts.rejected();
+        counts.sent();
+        counts.dropped();
+        counts.abandoned();
+    }
+    void end() {
+        const gossip::Outgoing out = counts.read();
+        require(out.accepted == 2 && out.rejected == 2, "a beginning was lost");
+        require(out.sent == 2 && out.dropped == 2 && out.abandoned == 2, "an end was lost");
+    }
 };
 
 } // namespace gossip_test::message_programs

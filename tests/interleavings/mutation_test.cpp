@@ -77,20 +77,12 @@ struct NotExplored {
     std::string_view reason;
 };
 
-constexpr std::string_view message = "stored once, then only read: the textbook's message, of which exploring_test.cpp "
-                                     "shows that both orders are needed";
-constexpr std::string_view growing_list = "a list that only grows: each link is a message, stored once";
 constexpr std::string_view a_count = "a count or a number: nothing is read by means of it";
-constexpr std::string_view all_seq_cst = "all ends of the edge are seq_cst";
 
 /// What no program runs, and why not. One that is not needed is a mistake, too.
 constexpr NotExplored not_explored[] = {
     {"core/call_counter.hpp", "relaxed", a_count},
-    {"core/clock.hpp", "renewal", "a lock that is tried once, as that of brief_lock.hpp, which is explored"},
     {"core/event_id.hpp", "relaxed", a_count},
-    {"core/raw_data.hpp", "decoded", growing_list},
-    {"core/raw_data.hpp", "listed", growing_list},
-    {"core/raw_data.hpp", "met", message},
     {"dispatch/backlog.hpp", "spilled", a_count},
     {"dispatch/settling.hpp", "relaxed", a_count},
     {"dispatch/stopping.hpp", "relaxed", "a number that only gets smaller, looked at again and again"},
@@ -105,10 +97,8 @@ constexpr NotExplored not_explored[] = {
     {"platform.hpp", "asymmetric", "the fence itself: the explorer has its own of both kinds"},
     {"provider/redis/inbound.hpp", "relaxed", a_count},
     {"provider/redis/late_reports.hpp", "relaxed", a_count},
-    {"provider/redis/outbound.hpp", "ended", "counts, each read before that of the beginnings, as those of ledger.hpp"},
     {"provider/redis/outbound.hpp", "relaxed", a_count},
     {"provider/redis/pub_sub.hpp", "relaxed", a_count},
-    {"testing.hpp", "moved", all_seq_cst},
 };
 
 /// Where the library begins in the name of a file.

@@ -190,7 +190,9 @@ inline std::vector<Program> settling_programs_all() {
 
 inline std::vector<Program> message_programs_all() {
     using namespace message_programs;
+    const Bounds few{.preemptions = 2, .stale_reads = 1};
     const Bounds far{.preemptions = 3, .stale_reads = 1};
+    const Bounds wide{.preemptions = 3, .stale_reads = 2, .spurious_failures = 1};
     const Bounds small{.preemptions = 4, .stale_reads = 2};
     return {
         program<FindsWhatIsPublished>("finds what is published", small),
@@ -199,6 +201,15 @@ inline std::vector<Program> message_programs_all() {
         program<LeavesAHandedRun>("leaves a run that was handed on", small),
         program<CallsOffTheWorkers<false>>("calls off the workers", small),
         program<CallsOffTheWorkers<true>>("calls off workers that are called already", small),
+        program<GrowsAList>("grows a list", wide),
+        program<ListsOnce>("lists once", wide),
+        program<RenewsOneAtATime>("renews one at a time", small),
+        program<MovesAClock>("moves a clock", wide),
+        program<ServesATimerOfAMovedClock>("serves a timer of a clock that is moved", few),
+        program<CountsWhatIsSent<&Counts::sent>>("counts what is sent", far),
+        program<CountsWhatIsSent<&Counts::dropped>>("counts what is dropped", far),
+        program<CountsWhatIsSent<&Counts::abandoned>>("counts what is abandoned", far),
+        program<CountsAll>("counts all", few),
     };
 }
 

@@ -3,7 +3,6 @@
 #include <gossip/core/tick_anchor.hpp>
 #include <gossip/platform.hpp>
 
-#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <limits>
@@ -47,9 +46,6 @@ public:
 
 namespace detail {
 
-// Edges: each name stands at both of its ends in the code
-//   [renewal]  the end of a renewal (release)  happens before  the next one's beginning (acquire)
-
 /// The wall clock from the processor's tick counter: half the price of asking the operating system.
 /// It is anchored to the operating system's clock, and again whenever the anchor is older than a second, so that it
 /// follows corrections; between anchors it is off by the error of the measured rate, some microseconds.
@@ -68,7 +64,7 @@ public:
 private:
     std::int64_t renew() noexcept {
         const std::int64_t wall = platform::realtime_ns();
-        if (!platform::has_ticks() || busy_.exchange(true, std::memory_order_acquire)) { // [renewal] one at a time
+        if (!platform::has_ticks() || !renewal_.begin()) {
             return wall;
         }
         const std::int64_t steady = platform::monotonic_ns();
@@ -94,13 +90,13 @@ private:
                               static_cast<std::uint64_t>(static_cast<double>(life) / rate));
             }
         }
-        busy_.store(false, std::memory_order_release); // [renewal] the next one sees first_ticks_
+        renewal_.end();
         return wall;
     }
 
     BasicTickAnchor<> anchor_{};
-    std::atomic<bool> busy_{false};
-    std::uint64_t first_ticks_ = 0; // these two under busy_
+    BasicRenewal<> renewal_{};
+    std::uint64_t first_ticks_ = 0; // these two of whoever renews
     std::int64_t first_steady_ = 0;
 };
 

@@ -2,16 +2,16 @@
 #pragma once
 
 #include <gossip/core/errors.hpp>
+#include <gossip/core/growing_list.hpp>
 #include <gossip/core/guard.hpp>
+#include <gossip/core/once.hpp>
 #include <gossip/core/payload.hpp>
 
-#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
-#include <thread>
 #include <utility>
 
 namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
@@ -47,42 +47,17 @@ struct WireType {
     const PayloadOps* ops;
     void (*encode)(const void* data, std::string& to);    // appends; may throw
     std::unique_ptr<Decoded> (*decode)(std::string_view); // may throw
-    enum class Listed : std::uint8_t { no, under_way, yes };
-    std::atomic<Listed> listed{Listed::no};
+    BasicOnce<> listed{};
     const WireType* next = nullptr; // constant once it is listed
 };
 
-// Edges: each name stands at both of its ends in the code
-//   [listed]   a node's linking (release) happens before a search's load (acquire): its fields are seen
-//   [met]      a node's linking (release), then that of `yes`, happens before another's load (acquire): what that one
-//              publishes is read by somebody who finds the node
-//   [decoded]  a decoding's linking (release) happens before a search's load (acquire): the data is seen
-
 /// All types that the process has met on topics of buses with a codec.
-inline constinit std::atomic<const WireType*> wire_types{nullptr};
+inline constinit BasicGrowingList<WireType> wire_types{};
 
-/// When it returns the type is found. Threads: any. Cost: one load after the first time.
+/// When it returns the type is found, also by those to whom the caller publishes something after it. Threads: any.
+/// Cost: one load after the first time.
 inline void list_wire_type(WireType& type) noexcept {
-    using Listed = WireType::Listed;
-    Listed listed = type.listed.load(std::memory_order_acquire); // [met] linked before it was so
-    if (listed == Listed::yes) [[likely]] {
-        return;
-    }
-    if (listed == Listed::under_way ||
-        !type.listed.compare_exchange_strong(listed, Listed::under_way,
-                                             std::memory_order_relaxed,      // relaxed: only one of us links it
-                                             std::memory_order_relaxed)) {   // relaxed: the loop below looks again
-        while (type.listed.load(std::memory_order_acquire) != Listed::yes) { // [met] some ten instructions away
-            std::this_thread::yield();
-        }
-        return;
-    }
-    const WireType* first = wire_types.load(std::memory_order_relaxed); // relaxed: the exchange below publishes
-    do {
-        type.next = first;
-    } while (!wire_types.compare_exchange_weak(first, &type, std::memory_order_release, // [listed] fields before it
-                                               std::memory_order_relaxed));             // relaxed: tried again
-    type.listed.store(Listed::yes, std::memory_order_release);                          // [met] now it is found
+    type.listed.call([&type]() noexcept { wire_types.push(type); });
 }
 
 [[nodiscard]] inline bool same_data_type(const PayloadOps* a, const PayloadOps* b) noexcept {
@@ -91,7 +66,7 @@ inline void list_wire_type(WireType& type) noexcept {
 
 /// Null: that codec has not met the type.
 [[nodiscard]] inline const WireType* find_wire_type(const void* codec, const PayloadOps* ops) noexcept {
-    const WireType* const first = wire_types.load(std::memory_order_acquire); // [listed] the fields of all
+    const WireType* const first = wire_types.first();
     for (const WireType* type = first; type != nullptr; type = type->next) {
         if (type->ops == ops && type->codec == codec) {
             return type;
@@ -129,7 +104,7 @@ public:
     RawData(const RawData&) = delete;
     RawData& operator=(const RawData&) = delete;
     ~RawData() {
-        const Decoded* decoded = decoded_.load(std::memory_order_relaxed); // relaxed: nobody else is left
+        const Decoded* decoded = decoded_.first();
         while (decoded != nullptr) {
             delete std::exchange(decoded, decoded->next);
         }
@@ -157,12 +132,7 @@ public:
             const std::string lifted = upcast_ != nullptr ? (*upcast_)(version_, text_) : std::string{};
             const std::string_view text = upcast_ != nullptr ? lifted : text_;
             std::unique_ptr<Decoded> made = type.decode(text);
-            made->next = decoded_.load(std::memory_order_relaxed); // relaxed: the exchange below publishes
-            const Decoded* const mine = made.get();
-            while (!decoded_.compare_exchange_weak(made->next, mine,
-                                                   std::memory_order_release,    // [decoded] the data before it
-                                                   std::memory_order_relaxed)) { // relaxed: tried again
-            }
+            decoded_.push(*made);
             data = made.release()->data;
         });
         return decoded;
@@ -170,7 +140,7 @@ public:
 
 private:
     [[nodiscard]] const void* find(const PayloadOps* ops) const noexcept {
-        const Decoded* decoded = decoded_.load(std::memory_order_acquire); // [decoded] the data is seen
+        const Decoded* decoded = decoded_.first();
         while (decoded != nullptr && !same_data_type(decoded->ops, ops)) {
             decoded = decoded->next;
         }
@@ -181,7 +151,7 @@ private:
     const void* const codec_;
     const std::uint32_t version_;
     const std::shared_ptr<const Upcast> upcast_;
-    mutable std::atomic<const Decoded*> decoded_{nullptr};
+    mutable BasicGrowingList<Decoded> decoded_{};
 };
 
 } // namespace gossip::GOSSIP_VERSION_NAMESPACE::detail

@@ -8,6 +8,7 @@
 namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
 
 // Edges: each name stands at both of its ends in the code
+//   [renewal]  the end of a renewal (release)  happens before  the next one's beginning (acquire)
 //   [anchor]   the store of an odd sequence and then those (release) of an anchor's fields  happen before  a reader's
 //              loads (acquire): whoever reads a field of a newer anchor also finds a newer sequence afterwards
 
@@ -61,6 +62,22 @@ private:
     Atom<std::int64_t> wall_{0};
     Atom<std::uint64_t> scale_{0};
     Atom<std::uint64_t> lifetime_{0};
+};
+
+/// Who renews an anchor: one at a time, and nobody waits for that.
+///
+/// Threads: `begin` from any thread, `end` by the one who was told to begin.
+template <template <class> class Atom = std::atomic>
+class BasicRenewal {
+public:
+    /// False: somebody is at it.
+    [[nodiscard]] bool begin() noexcept {
+        return !under_way_.exchange(true, std::memory_order_acquire); // [renewal] what the one before has left
+    }
+    void end() noexcept { under_way_.store(false, std::memory_order_release); } // [renewal] for the next one
+
+private:
+    Atom<bool> under_way_{false};
 };
 
 } // namespace gossip::GOSSIP_VERSION_NAMESPACE::detail

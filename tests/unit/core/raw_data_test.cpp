@@ -152,7 +152,7 @@ TEST_CASE("a type that two threads list at once is found by either when its call
             at[me] = i;
             while (at[1 - me] < i) {} // both at once
             gossip::detail::list_wire_type(types[i]);
-            const WireType* found = gossip::detail::wire_types.load();
+            const WireType* found = gossip::detail::wire_types.first();
             while (found != nullptr && found != &types[i]) {
                 found = found->next;
             }

@@ -8,6 +8,7 @@
 #include <gossip/core/guard.hpp>
 #include <gossip/core/random.hpp>
 #include <gossip/dispatch/engine.hpp>
+#include <gossip/provider/outgoing_counts.hpp>
 #include <gossip/provider/provider.hpp>
 #include <gossip/provider/redis/command_end.hpp>
 #include <gossip/provider/redis/delayed.hpp>
@@ -150,7 +151,7 @@ public:
             mover = std::move(mover_);
         }
         mover.reset(); // what is not moved by now is moved by others, or later
-        const std::uint64_t lost = abandoned_.load(std::memory_order_relaxed); // relaxed: its thread has been joined
+        const std::uint64_t lost = counts_.read().abandoned;
         if (lost != 0) {
             const std::string text = std::to_string(lost) + " events were not confirmed by the server";
             return ProcessingError{text, errors::abandoned};
@@ -158,21 +159,13 @@ public:
         return {};
     }
 
-    [[nodiscard]] Outgoing outgoing() const noexcept {
-        Outgoing out; // the ends before the beginnings: no end without its beginning
-        out.sent = sent_.load(std::memory_order_acquire);           // [ended] with its beginning
-        out.dropped = dropped_.load(std::memory_order_acquire);     // [ended] with its beginning
-        out.abandoned = abandoned_.load(std::memory_order_acquire); // [ended] with its beginning
-        out.accepted = accepted_.load(std::memory_order_relaxed);   // relaxed: after the ends
-        out.rejected = rejected_.load(std::memory_order_relaxed);   // relaxed: a count
-        return out;
-    }
+    [[nodiscard]] Outgoing outgoing() const noexcept { return counts_.read(); }
     [[nodiscard]] redis::PublisherStats stats() const { return publisher_.stats(); }
 
     void confirmed(std::uint64_t tag, const redis::Confirmation& confirmation) noexcept override {
         const std::unique_ptr<CommandEnd> end = end_of(tag);
         if (tag != registration && (end == nullptr || end->is_event)) {
-            sent_.fetch_add(1, std::memory_order_release); // [ended] after it was accepted
+            counts_.sent();
         }
         if (end != nullptr) {
             end->confirmed(confirmation.integer);
@@ -182,7 +175,7 @@ public:
         const bool is_abandoned = is(error, errors::abandoned);
         const std::unique_ptr<CommandEnd> end = end_of(tag);
         if (tag != registration && (end == nullptr || end->is_event)) {
-            (is_abandoned ? abandoned_ : dropped_).fetch_add(1, std::memory_order_release); // [ended] as above
+            is_abandoned ? counts_.abandoned() : counts_.dropped();
         }
         if ((end == nullptr || !end->failed(error)) && !is_abandoned) {
             succeeds([&] { reports_.tell(engine(), error, Event(EventType::literal("gossip.redis.refused"))); });
@@ -207,7 +200,6 @@ private:
 
     // Edges: each name stands at both of its ends in the code
     //   [started]  start's saying which engine it is happens before an I/O thread's seeing that: it is whole
-    //   [ended]    an end's count (release) happens before outgoing's load(acquire): what was accepted before is seen
 
     [[nodiscard]] Engine& engine() const noexcept {
         return *engine_.get(); // [started] nothing is sent before
@@ -217,20 +209,19 @@ private:
     /// not, or if that is not known because something was thrown.
     class Acceptance {
     public:
-        Acceptance(std::atomic<std::uint64_t>& count, const PublishStatus& status) noexcept
-            : count_(count), status_(status) {
-            count_.fetch_add(1, std::memory_order_relaxed); // relaxed: the publisher's lock comes before its end
+        Acceptance(OutgoingCounts& counts, const PublishStatus& status) noexcept : counts_(counts), status_(status) {
+            counts_.accepted();
         }
         Acceptance(const Acceptance&) = delete;
         Acceptance& operator=(const Acceptance&) = delete;
         ~Acceptance() {
             if (status_ != PublishStatus::accepted) {
-                count_.fetch_sub(1, std::memory_order_relaxed); // relaxed: it was not
+                counts_.not_accepted();
             }
         }
 
     private:
-        std::atomic<std::uint64_t>& count_;
+        OutgoingCounts& counts_;
         const PublishStatus& status_;
     };
 
@@ -256,14 +247,14 @@ private:
         }
         PublishStatus status = PublishStatus::closed;
         {
-            const Acceptance counted(accepted_, status);
+            const Acceptance counted(counts_, status);
             status = hand_over(channel, buffers.message);
         }
         if (status == PublishStatus::too_large) {
             return refuse(event, errors::too_large);
         }
         if (status != PublishStatus::accepted && status != PublishStatus::closed) {
-            count_rejected();
+            counts_.rejected();
         }
         return status;
     }
@@ -340,14 +331,13 @@ private:
 
     /// The status has no room for the reason: the error hook is told it, on the thread that publishes.
     [[gnu::cold]] PublishStatus refuse(const Event& event, const Error& error) {
-        count_rejected();
+        counts_.rejected();
         engine().report(error, event, {}, {}, false);
         const std::optional<ValidationError> why = as<ValidationError>(error);
         const bool large = is(error, errors::too_large) || (why && why->field() == "event size");
         return large ? PublishStatus::too_large : PublishStatus::not_encodable;
     }
     [[nodiscard]] bool blocks() const noexcept { return engine().settings().overflow == Overflow::block; }
-    void count_rejected() noexcept { rejected_.fetch_add(1, std::memory_order_relaxed); } // relaxed: a count
     [[nodiscard]] bool closed() const noexcept {
         return closed_.load(std::memory_order_relaxed); // relaxed: looked at every 20 ms
     }
@@ -363,11 +353,7 @@ private:
     LateReports& reports_;
     Published<Engine*> engine_;
     std::atomic<bool> closed_{false};
-    std::atomic<std::uint64_t> accepted_{0};
-    std::atomic<std::uint64_t> sent_{0};
-    std::atomic<std::uint64_t> dropped_{0};
-    std::atomic<std::uint64_t> abandoned_{0};
-    std::atomic<std::uint64_t> rejected_{0};
+    OutgoingCounts counts_;
     const std::string registry_;
     const std::shared_ptr<std::atomic<std::uint64_t>> restored_ = std::make_shared<std::atomic<std::uint64_t>>(0);
     std::mutex announced_mutex_;
