@@ -166,7 +166,7 @@ inline void Settlement::close(Seat& seat, bool holds_key) noexcept {
 
 inline void Settlement::end(Seat& seat) noexcept {
     if (left_to_others_.load(std::memory_order_relaxed)) { // relaxed: set before an open end was closed
-        engine_->abandon(seat, event_, kind_);
+        engine_->abandon_own(seat, event_, kind_);
         return;
     }
     if (failed_without_memory_ && failures_.empty()) {

@@ -229,6 +229,7 @@ public:
     void end(Seat& seat, Event& event, Kind kind, std::vector<Failure>& failures,
              std::int64_t first_failed_ns = 0) noexcept;
     void abandon(Seat& seat, Event& event, Kind kind) noexcept;
+    void abandon_own(Seat& seat, Event& event, Kind kind) noexcept; // one that this thread counts as its own by now
     void drop(Seat& seat, Event& event) noexcept;
     static void settle_receipt(Event& event, Ending ending, const Error* error) noexcept;
     /// Tells who sent the event, if it wants to know, that it is tried again.

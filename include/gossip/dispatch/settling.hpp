@@ -98,13 +98,16 @@ inline void Engine::drop(Seat& seat, Event& event) noexcept {
 }
 
 inline void Engine::abandon(Seat& seat, Event& event, Kind kind) noexcept {
+    const OwnScope own(kind == Kind::letter);
+    abandon_own(seat, event, kind);
+}
+inline void Engine::abandon_own(Seat& seat, Event& event, Kind kind) noexcept {
     if (kind == Kind::letter) {
         seat.ledger.add(Tally::dead_letters_abandoned);
         open_letters_.close(); // [letters] after its counter
         return;
     }
     if (settings_.on_drop) {
-        const OwnScope own;
         if (const Result told = guard([&] { settings_.on_drop(event, DropReason::abandoned); }); !told) {
             report(told.error(), event, {}, {}, false);
         }

@@ -284,6 +284,24 @@ TEST_CASE("a shutdown leaves to others also what has no place any more among tho
     CHECK(late.is(Ending::abandoned));
 }
 
+TEST_CASE("a drop hook that drains does not wait for the event that it is told of", "[receiving]") {
+    std::optional<Bus> bus;
+    std::vector<bool> drained;
+    Config config{.workers = 0};
+    config.on_drop = [&](const Event&, gossip::DropReason) { drained.push_back(bus->drain(100ms)); };
+    bus.emplace(std::move(config));
+    Receipt receipt;
+    auto s = bus->subscribe(number, [](const int&) -> Result { return gossip::ProcessingError{"not now"}; },
+                            {.redelivery = {.attempts = 2, .first_delay = 1h}});
+    CHECK(receive(*bus, receipt) == PublishStatus::accepted);
+    CHECK(bus->poll() == 1);
+
+    CHECK(bus->shutdown(20s).abandoned == 1);
+
+    CHECK(drained == std::vector<bool>{true});
+    s.detach();
+}
+
 TEST_CASE("what fails after its event was abandoned asks nobody for another attempt, nor for the time", "[receiving]") {
     const bool failed_before = GENERATE(false, true);
     auto clock = std::make_unique<gossip::testing::ManualClock>();
