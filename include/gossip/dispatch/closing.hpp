@@ -164,8 +164,18 @@ inline void Settlement::close(Seat& seat, bool holds_key) noexcept {
     }
 }
 
+/// What failed for good, where no dead letter says it, as the event comes again.
+inline void Settlement::report_failures() noexcept {
+    for (const Failure& failure : failures_) {
+        engine_->report(failure.error, event_, failure.subscription, failure.name, false);
+    }
+    if (failed_without_memory_) {
+        engine_->report(errors::out_of_memory, event_, {}, {}, false);
+    }
+}
 inline void Settlement::end(Seat& seat) noexcept {
     if (left_to_others_.load(std::memory_order_relaxed)) { // relaxed: set before an open end was closed
+        report_failures();
         engine_->abandon_own(seat, event_, kind_);
         return;
     }

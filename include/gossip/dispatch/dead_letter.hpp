@@ -46,7 +46,8 @@ struct ErrorReport {
 /// Why an event was dropped.
 enum class DropReason : std::uint8_t { overflow, abandoned };
 
-/// Called for each event that ends failed, and for failures of dead-letter processors, which make no dead letter.
+/// Called for each event that ends failed, and for failures that make no dead letter: those of dead-letter processors,
+/// and of an event that a bus which ends leaves to others, as another of its subscriptions would have tried it again.
 using ErrorHook = std::function<void(const ErrorReport&)>;
 /// Called for each event that was accepted and never given to a processor.
 using DropHook = std::function<void(const Event&, DropReason)>;

@@ -110,11 +110,12 @@ public:
     /// Closes one open end; the last one ends the event and deletes the block.
     void close(Seat& seat, bool holds_key) noexcept;
 
-    /// The bus ends before a redelivery is due. What came from elsewhere, and whose sender would like to know, is not
-    /// failed by that: it is abandoned, and left to be delivered again.
-    void leave_to_others() noexcept {
+    /// The bus ends before a redelivery of that part is due. What came from elsewhere, and whose sender would like to
+    /// know, is not failed by that: it is abandoned, and left to be delivered again as a whole.
+    void leave_to_others(Part& part) noexcept {
         if (EventAccess::has_receipt(event_)) {
             left_to_others_.store(true, std::memory_order_relaxed); // relaxed: the closing of an open end follows
+            part.begin();                                           // it has not failed for good
         }
     }
 
@@ -130,6 +131,7 @@ public:
 
 private:
     void end(Seat& seat) noexcept;
+    void report_failures() noexcept;
     void close_share(Seat& seat, Part& part) noexcept;
     [[nodiscard]] bool has_failed(const Part& part) noexcept;
     [[nodiscard]] bool wants_another(Seat& seat, const Part& part) const noexcept;

@@ -28,7 +28,7 @@ public:
     void give_up(Engine& engine, Seat& seat) noexcept override {
         const OwnScope own(part_.home->kind() == Kind::letter);
         if (engine.ending()) {
-            part_.home->leave_to_others();
+            part_.home->leave_to_others(part_);
         }
         part_.home->give_up(seat, part_);
     }
@@ -198,7 +198,7 @@ inline std::int64_t redelivery_delay(const Redelivery& policy, int attempt) noex
 
 inline bool Engine::redeliver(Settlement::Part& part) noexcept {
     if (ending()) { // before anything is needed that there may be none of
-        part.home->leave_to_others();
+        part.home->leave_to_others(part);
         return false;
     }
     part.deferrals.begin();
@@ -228,7 +228,7 @@ inline bool Engine::redeliver(Settlement::Part& part) noexcept {
     if ((bus_ends || !subscriber->tenure.goes_on()) && // [running] after the timers' lock
         withdraw(timer) != nullptr) {
         if (bus_ends) {
-            part.home->leave_to_others();
+            part.home->leave_to_others(part);
         }
         --part.attempt;
         return false;

@@ -284,6 +284,50 @@ TEST_CASE("a shutdown leaves to others also what has no place any more among tho
     CHECK(late.is(Ending::abandoned));
 }
 
+TEST_CASE("what failed for good of an event that a shutdown leaves to others is told to the error hook",
+          "[receiving]") {
+    const bool late = GENERATE(false, true); // after the other part of it was left
+    std::optional<gossip::Deferral> open;
+    std::vector<std::string> told;
+    int letters = 0;
+    Config config{.workers = 0};
+    config.on_error = [&](const gossip::ErrorReport& report) {
+        told.push_back(std::string(report.name) + ": " + std::string(report.error.message()));
+    };
+    config.on_drop = [&](const Event&, gossip::DropReason) { // redeliveries have been ended
+        if (open) {
+            std::exchange(open, std::nullopt)->resolve(gossip::ProcessingError{"for good"});
+        }
+    };
+    Bus bus{std::move(config)};
+    Receipt receipt;
+    Receipt last; // given up after it
+    auto letter = bus.subscribe(gossip::dead_letter, [&](const gossip::DeadLetter&) { ++letters; });
+    auto a = bus.subscribe(number, [](const int&) -> Result { return gossip::ProcessingError{"not now"}; },
+                           {.name = "a", .redelivery = {.attempts = 2, .first_delay = 1h}});
+    auto b = bus.subscribe(number,
+                           [&](Context& context, const int& n) -> Result {
+                               if (n == 1 && late) {
+                                   open = context.defer();
+                               }
+                               return n == 1 && !late ? Result{gossip::ProcessingError{"for good"}} : Result{};
+                           },
+                           {.name = "b"});
+    CHECK(receive(bus, receipt) == PublishStatus::accepted);
+    CHECK(receive(bus, last, Event{number, 2}) == PublishStatus::accepted);
+    CHECK(bus.poll() == 2);
+    CHECK(told.empty());
+
+    const gossip::ShutdownReport report = bus.shutdown(20s);
+
+    CHECK(told == std::vector<std::string>{"b: for good"});
+    CHECK(letters == 0);
+    CHECK(receipt.is(Ending::abandoned));
+    CHECK(last.is(Ending::abandoned));
+    CHECK(report.abandoned == 2);
+    CHECK(report.adds_up());
+}
+
 TEST_CASE("a drop hook that drains does not wait for the event that it is told of", "[receiving]") {
     std::optional<Bus> bus;
     std::vector<bool> drained;
