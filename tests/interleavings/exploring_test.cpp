@@ -170,6 +170,10 @@ TEST_CASE("in every execution within the bounds what one is told of is there", "
     check_every_execution(message_programs_all());
 }
 
+TEST_CASE("in every execution within the bounds numbers add up", "[exploring]") {
+    check_every_execution(counting_programs_all());
+}
+
 TEST_CASE("random executions beyond the bounds keep all of that", "[exploring][random]") {
     GOSSIP_INFO_SEED();
     check_random_executions(programs_all());

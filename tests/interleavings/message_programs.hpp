@@ -1,8 +1,7 @@
 #pragma once
 
 // Small programs over what tells another thread how things are, for the explorer: a value that is published, places
-// that are filled, a run that was handed to a helper, a shutdown that gives up, lists that grow, a clock that is moved,
-// counts.
+// that are filled, a run that was handed to a helper, a shutdown that gives up, lists that grow, a clock that is moved.
 
 #include <gossip/concurrency/published.hpp>
 #include <gossip/core/growing_list.hpp>
@@ -12,7 +11,6 @@
 #include <gossip/dispatch/giving_up.hpp>
 #include <gossip/dispatch/handed_run.hpp>
 #include <gossip/dispatch/ledger.hpp>
-#include <gossip/provider/outgoing_counts.hpp>
 #include <gossip/testing.hpp>
 
 #include "interleavings/parking_programs.hpp"
@@ -324,58 +322,6 @@ struct ServesATimerOfAMovedClock {
     [[nodiscard]] std::uint64_t progress(unsigned) const { return 0; }
     [[nodiscard]] std::int64_t until_due() const {
         return timers.next_due() <= elapsed.get() ? 0 : parking_programs::Lot::never;
-    }
-};
-
-using Counts = gossip::detail::BasicOutgoingCounts<ExploredAtomic>;
-
-/// Events are sent on by a thread that has them under a lock from those who have counted them: whoever reads the counts
-/// finds no end without its beginning.
-template <void (Counts::*end_of_one)() noexcept>
-struct CountsWhatIsSent {
-    static constexpr unsigned threads = 3;
-    Counts counts;
-    ExploredMutex lock;
-    unsigned waiting = 0;
-
-    void run(unsigned me) {
-        for (int i = 0; i < 2; ++i) {
-            if (me == 0) {
-                counts.accepted();
-                const std::lock_guard held(lock);
-                ++waiting;
-            } else if (me == 1) {
-                const std::lock_guard held(lock);
-                for (; waiting != 0; --waiting) {
-                    (counts.*end_of_one)();
-                }
-            } else {
-                const gossip::Outgoing out = counts.read();
-                require(out.sent + out.dropped + out.abandoned <= out.accepted, "an end was seen before its beginning");
-            }
-        }
-    }
-    void end() {}
-};
-
-/// All that there is to count, at once.
-struct CountsAll {
-    static constexpr unsigned threads = 2;
-    Counts counts;
-
-    void run(unsigned) {
-        counts.accepted();
-        counts.not_accepted();
-        counts.accepted();
-        counts.rejected();
-        counts.sent();
-        counts.dropped();
-        counts.abandoned();
-    }
-    void end() {
-        const gossip::Outgoing out = counts.read();
-        require(out.accepted == 2 && out.rejected == 2, "a beginning was lost");
-        require(out.sent == 2 && out.dropped == 2 && out.abandoned == 2, "an end was lost");
     }
 };
 

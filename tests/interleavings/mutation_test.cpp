@@ -81,23 +81,7 @@ constexpr std::string_view a_count = "a count or a number: nothing is read by me
 
 /// What no program runs, and why not. One that is not needed is a mistake, too.
 constexpr NotExplored not_explored[] = {
-    {"core/call_counter.hpp", "relaxed", a_count},
-    {"core/event_id.hpp", "relaxed", a_count},
-    {"dispatch/backlog.hpp", "spilled", a_count},
-    {"dispatch/settling.hpp", "relaxed", a_count},
-    {"dispatch/stopping.hpp", "relaxed", "a number that only gets smaller, looked at again and again"},
-    {"dispatch/subscriber.hpp", "relaxed", under_the_lock},
-    {"dispatch/subscription_registry.hpp", "relaxed", a_count},
-    {"middleware/deduplicate.hpp", "relaxed", a_count},
-    {"middleware/logging.hpp", "relaxed", a_count},
-    {"middleware/metrics.hpp", "relaxed", a_count},
-    {"middleware/rate_limit.hpp", "relaxed", "one number, which is all that there is to the limit"},
-    {"middleware/timeout_detached.hpp", "relaxed", a_count},
-    {"middleware/tracing.hpp", "relaxed", a_count},
     {"platform.hpp", "asymmetric", "the fence itself: the explorer has its own of both kinds"},
-    {"provider/redis/inbound.hpp", "relaxed", a_count},
-    {"provider/redis/late_reports.hpp", "relaxed", a_count},
-    {"provider/redis/outbound.hpp", "relaxed", a_count},
     {"provider/redis/pub_sub.hpp", "relaxed", a_count},
 };
 

@@ -2,6 +2,7 @@
 
 // All programs of this folder, each with how far it is explored.
 
+#include "interleavings/counting_programs.hpp"
 #include "interleavings/inbox_programs.hpp"
 #include "interleavings/message_programs.hpp"
 #include "interleavings/parking_programs.hpp"
@@ -206,10 +207,22 @@ inline std::vector<Program> message_programs_all() {
         program<RenewsOneAtATime>("renews one at a time", small),
         program<MovesAClock>("moves a clock", wide),
         program<ServesATimerOfAMovedClock>("serves a timer of a clock that is moved", few),
+    };
+}
+
+inline std::vector<Program> counting_programs_all() {
+    using namespace counting_programs;
+    const Bounds few{.preemptions = 2, .stale_reads = 1};
+    const Bounds far{.preemptions = 3, .stale_reads = 1};
+    const Bounds small{.preemptions = 4, .stale_reads = 2};
+    return {
         program<CountsWhatIsSent<&Counts::sent>>("counts what is sent", far),
         program<CountsWhatIsSent<&Counts::dropped>>("counts what is dropped", far),
         program<CountsWhatIsSent<&Counts::abandoned>>("counts what is abandoned", far),
         program<CountsAll>("counts all", few),
+        program<CountsUpAndDown>("counts up and down", small),
+        program<HasTheLeastPatience>("has the least patience", small),
+        program<TakesATokenEach>("takes a token each", small),
     };
 }
 
@@ -217,7 +230,7 @@ inline std::vector<Program> programs_all() {
     std::vector<Program> all;
     for (const auto& some :
          {&queue_programs_all, &parking_programs_all, &reading_programs_all, &inbox_programs_all, &waiting_programs_all,
-          &reclaim_programs_all, &settling_programs_all, &message_programs_all}) {
+          &reclaim_programs_all, &settling_programs_all, &message_programs_all, &counting_programs_all}) {
         for (const Program& program : some()) {
             all.push_back(program);
         }

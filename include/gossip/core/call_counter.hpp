@@ -1,8 +1,8 @@
 #pragma once
 
+#include <gossip/core/shared_count.hpp>
 #include <gossip/version.hpp>
 
-#include <atomic>
 #include <cstdint>
 
 namespace gossip::GOSSIP_VERSION_NAMESPACE::detail {
@@ -17,12 +17,10 @@ public:
     CallCounter& operator=(const CallCounter&) = delete;
     ~CallCounter() = default;
 
-    [[nodiscard]] std::uint64_t next() const noexcept {
-        return count_.fetch_add(1, std::memory_order_relaxed) + 1; // relaxed: only its being unique counts
-    }
+    [[nodiscard]] std::uint64_t next() const noexcept { return count_.add() + 1; }
 
 private:
-    mutable std::atomic<std::uint64_t> count_{0};
+    mutable SharedCount<> count_;
 };
 
 } // namespace gossip::GOSSIP_VERSION_NAMESPACE::detail

@@ -2,9 +2,9 @@
 #pragma once
 
 #include <gossip/core/event_type.hpp>
+#include <gossip/core/shared_count.hpp>
 #include <gossip/platform.hpp>
 
-#include <atomic>
 #include <chrono>
 #include <compare>
 #include <cstddef>
@@ -80,11 +80,11 @@ struct IdBlock {
 };
 
 inline constexpr std::uint64_t ids_per_block = 4096;
-[[gnu::visibility("default")]] inline constinit std::atomic<std::uint64_t> id_blocks_taken{0};
+[[gnu::visibility("default")]] inline constinit SharedCount<> id_blocks_taken;
 [[gnu::visibility("default")]] inline thread_local constinit IdBlock id_block{};
 
 [[gnu::cold, gnu::noinline]] inline void refill(IdBlock& block) noexcept {
-    const auto taken = id_blocks_taken.fetch_add(1, std::memory_order_relaxed); // relaxed: only its being unique counts
+    const std::uint64_t taken = id_blocks_taken.add();
     block.next = process_id_base().low + taken * ids_per_block;
     block.end = block.next + ids_per_block;
 }

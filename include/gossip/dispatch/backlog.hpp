@@ -3,6 +3,7 @@
 #include <gossip/concurrency/brief_lock.hpp>
 #include <gossip/core/event.hpp>
 #include <gossip/core/event_access.hpp>
+#include <gossip/core/shared_count.hpp>
 #include <gossip/dispatch/backlog_hints.hpp>
 #include <gossip/dispatch/backlog_lane.hpp>
 #include <gossip/dispatch/held_keys.hpp>
@@ -10,7 +11,6 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -62,7 +62,7 @@ public:
             ring.commit(ticket);
         } else {
             append(key->second, park(lane, ring, ticket, key->second));
-            count(parked_, +1);
+            parked_.add();
         }
         return Refusal::none;
     }
@@ -90,21 +90,21 @@ public:
                 ring.commit(ticket);
             } else {
                 append(*waits_for, park(lane, ring, ticket, *waits_for));
-                count(parked_, +1);
+                parked_.add();
             }
             ring.raise_gate(); // not before: the room is for whoever is inside
             return true;
         }
         ring.lower_gate();
         ::new (static_cast<void*>(node->storage)) Event(std::move(event));
-        spilled_ever_.fetch_add(1, std::memory_order_release); // [spilled] counted before it can end
+        spilled_ever_.add(); // under the lock, and so before it can end
         Spilled& spilled = list.append(std::move(node));
         if (waits_for == nullptr) {
             let_run(spilled);
         } else {
             spilled.key = waits_for;
             append(*waits_for, link_to(spilled));
-            count(parked_, +1);
+            parked_.add();
         }
         return true;
     }
@@ -139,7 +139,7 @@ public:
         if (is_spilled(next)) {
             Spilled& spilled = spilled_of(next);
             spilled.key = nullptr;
-            count(parked_, -1);
+            parked_.take();
             let_run(spilled);
             return static_cast<int>(spilled.lane);
         }
@@ -162,7 +162,7 @@ public:
         here.ready.pop_back();
         show_first(lane);
         here.go(ticket & (ring.capacity() - 1));
-        count(parked_, -1);
+        parked_.take();
         into.take(ring.address(ticket));
         ring.vacate_parked(ticket);
         return true;
@@ -211,7 +211,7 @@ public:
             unlink(*waits_for, link_to(lane, index));
         }
         here.go(index);
-        count(parked_, -1);
+        parked_.take();
         into.take(ring.address(ticket));
         ring.vacate_parked(ticket);
         return waits_for == nullptr ? Oldest::holds_key : Oldest::waits_for_key;
@@ -230,7 +230,7 @@ public:
                 continue;
             }
             unlink(key, link);
-            count(parked_, -1);
+            parked_.take();
             if (is_spilled(link)) {
                 Spilled& spilled = spilled_of(link);
                 node = lanes_[spilled.lane].spilled.remove(spilled);
@@ -247,16 +247,10 @@ public:
     }
 
     /// Events that have ever taken a slot of that lane's ring without standing in line there.
-    [[nodiscard]] std::uint64_t parked_ever(std::size_t lane) const noexcept {
-        return parked_ever_[lane].load(std::memory_order_acquire); // [spilled] statistics
-    }
+    [[nodiscard]] std::uint64_t parked_ever(std::size_t lane) const noexcept { return parked_ever_[lane].get(); }
     /// Events that wait for their key, or have got it and not begun.
-    [[nodiscard]] std::size_t parked() const noexcept {
-        return parked_.load(std::memory_order_acquire); // [spilled] statistics
-    }
-    [[nodiscard]] std::uint64_t spilled_ever() const noexcept {
-        return spilled_ever_.load(std::memory_order_acquire); // [spilled] read after the ends
-    }
+    [[nodiscard]] std::size_t parked() const noexcept { return parked_.get(); }
+    [[nodiscard]] std::uint64_t spilled_ever() const noexcept { return spilled_ever_.get(); }
     /// Events that have ever been accepted; `drawn` tells how many have drawn a ticket, those among them that had been
     /// spilled before.
     template <class Drawn>
@@ -269,9 +263,6 @@ public:
     }
 
 private:
-    // Edges: each name stands at both of its ends in the code
-    //   [spilled]  an event is counted (release) before whoever sees its end reads the count (acquire)
-
     using Link = WaitingLink;
     using Key = WaitingKey;
     using Spilled = SpilledEvent;
@@ -322,7 +313,7 @@ private:
         lanes_[lane].slots[index] = {ticket, &key};
         lanes_[lane].come_last(index);
         ring.commit_parked(ticket);
-        parked_ever_[lane].fetch_add(1, std::memory_order_release); // [spilled] statistics
+        parked_ever_[lane].add();
         return link_to(lane, index);
     }
     /// Moves what was spilled to where the ring has room. False if something is left of it: there is no more room, or
@@ -361,9 +352,6 @@ private:
         lanes_[spilled.lane].spilled.let_run(spilled);
         hints_.let_run(spilled.lane);
     }
-    static void count(std::atomic<std::size_t>& counter, int by) noexcept {
-        counter.fetch_add(static_cast<std::size_t>(by), std::memory_order_release); // [spilled] statistics
-    }
 
     static constexpr unsigned most_at_once = 64; // events that move under one holding of the lock
 
@@ -372,9 +360,9 @@ private:
     std::array<Lane, priority_count> lanes_;
     BasicBacklogHints<> hints_{};
     std::uint64_t moved_in_ = 0; // of those spilled; under lock_
-    std::array<std::atomic<std::uint64_t>, priority_count> parked_ever_{};
-    std::atomic<std::size_t> parked_{0};
-    std::atomic<std::uint64_t> spilled_ever_{0};
+    std::array<SharedCount<>, priority_count> parked_ever_;
+    SharedCount<std::size_t> parked_;
+    SharedCount<> spilled_ever_;
 };
 
 } // namespace gossip::GOSSIP_VERSION_NAMESPACE::detail

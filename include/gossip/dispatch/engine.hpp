@@ -282,9 +282,7 @@ public:
         if (shutting_down_.load(std::memory_order_relaxed) != this_thread()) { // relaxed: only its own thread finds it
             return far_future;
         }
-        const std::int64_t until =
-            shutdown_until_.load(std::memory_order_relaxed); // relaxed: a number by itself, looked at now and then
-        return std::max<std::int64_t>(until - platform::monotonic_ns(), 0);
+        return std::max<std::int64_t>(patience_.until() - platform::monotonic_ns(), 0);
     }
 
     // What the worker pool asks.
@@ -396,8 +394,8 @@ private:
     std::mutex open_mutex_;
     Settlement* open_ = nullptr; // under open_mutex_
     std::mutex shutdown_mutex_;
-    std::atomic<std::int64_t> shutdown_until_{far_future}; // on the machine's steady clock
-    std::atomic<const void*> shutting_down_{nullptr};      // the thread that is at it
+    BasicLeastPatience<> patience_{};
+    std::atomic<const void*> shutting_down_{nullptr}; // the thread that is at it
     std::unique_ptr<WorkerState[]> workers_;
     WorkerPool<Engine> pool_;
 };

@@ -41,7 +41,7 @@ private:
             --limit.taken_over;
             return false;
         }
-        limit.change_under_way(-1);
+        limit.under_way.take();
         return true;
     }
     /// Or gets in line again, before all others.
@@ -90,7 +90,7 @@ inline Result Engine::take_turn(Run& run, Subscriber& subscriber, bool& has_turn
     std::unique_lock lock(limit.mutex);
     while (limit.running >= subscriber.options.max_concurrency) {
         // Beyond the bound while a turn waits for a worker to take it up: were all of them here, nobody would.
-        if (run.kind_ != Kind::sync && (limit.waiting.size() < inbox_.capacity() || limit.turns_under_way() != 0)) {
+        if (run.kind_ != Kind::sync && (limit.waiting.size() < inbox_.capacity() || limit.under_way.get() != 0)) {
             Settlement::Part* part = nullptr;
             lock.unlock(); // the settlement copies the event, and that is user code
             Result opened = guard([&] { part = &run.settle_later().open(subscriber, run.attempt_, true); });
@@ -122,8 +122,8 @@ inline Result Engine::take_turn(Run& run, Subscriber& subscriber, bool& has_turn
             return errors::abandoned;
         }
         if (limit.running >= subscriber.options.max_concurrency) {
-            if (!patient && limit.turns_under_way() != 0) { // the worker that is to take it up may wait for us
-                limit.change_under_way(-1);
+            if (!patient && limit.under_way.get() != 0) { // the worker that is to take it up may wait for us
+                limit.under_way.take();
                 ++limit.taken_over;
                 has_turn = true;
                 return {};
@@ -146,7 +146,7 @@ inline void Engine::hand_on(Subscriber& subscriber) noexcept {
             const std::lock_guard lock(limit.mutex);
             if (limit.taken_over != 0) { // back to the event that it was on its way to
                 --limit.taken_over;
-                limit.change_under_way(+1);
+                limit.under_way.add();
                 limit.changed.notify_all();
                 return;
             }
@@ -157,7 +157,7 @@ inline void Engine::hand_on(Subscriber& subscriber) noexcept {
             }
             next = static_cast<Settlement::Part*>(limit.waiting.front());
             limit.waiting.pop_front();
-            limit.change_under_way(+1);
+            limit.under_way.add();
             limit.changed.notify_all();
         }
         if (auto task = std::unique_ptr<Task>(new (std::nothrow) TurnTask(*next))) {
@@ -166,7 +166,7 @@ inline void Engine::hand_on(Subscriber& subscriber) noexcept {
         }
         {
             const std::lock_guard lock(limit.mutex);
-            limit.change_under_way(-1);
+            limit.under_way.take();
         }
         Seat& seat = seats_.sit_down();
         next->begin();

@@ -39,7 +39,7 @@ public:
 private:
     void stop_waiting() noexcept {
         if (std::exchange(waits_, false)) {
-            subscriber_->redeliveries.fetch_sub(1, std::memory_order_relaxed); // relaxed: a count, no order
+            subscriber_->redeliveries.take();
         }
     }
 
@@ -208,16 +208,15 @@ inline bool Engine::redeliver(Settlement::Part& part) noexcept {
     const Ref<Subscriber> subscriber = part.subscriber; // once it is scheduled the part may be gone
     TimerId timer{};
     bool scheduled = false;
-    if (subscriber->redeliveries.fetch_add(1, std::memory_order_relaxed) < // relaxed: a count, no order
-        subscriber->options.redelivery.max_waiting) {
+    if (subscriber->redeliveries.add() < subscriber->options.redelivery.max_waiting) {
         std::unique_ptr<Task> task(new (std::nothrow) RedeliveryTask(part));
         if (task == nullptr) {
-            subscriber->redeliveries.fetch_sub(1, std::memory_order_relaxed); // relaxed: as above
+            subscriber->redeliveries.take();
         } else {
             scheduled = succeeds([&] { timer = schedule(saturated_add(now(), delay), std::move(task)); });
         }
     } else {
-        subscriber->redeliveries.fetch_sub(1, std::memory_order_relaxed); // relaxed: as above
+        subscriber->redeliveries.take();
     }
     if (!scheduled) {
         --part.attempt;

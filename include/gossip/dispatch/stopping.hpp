@@ -236,13 +236,7 @@ inline bool Engine::shutdown(std::optional<std::chrono::nanoseconds> timeout) {
     if (inside(this)) {
         return false; // whoever calls from outside waits for this very processor, among others
     }
-    // Whoever has the least patience ends it for all.
-    const std::int64_t mine = Patience(timeout).until();
-    std::int64_t until =
-        shutdown_until_.load(std::memory_order_relaxed); // relaxed: a number by itself, looked at now and then
-    while (mine < until &&
-           !shutdown_until_.compare_exchange_weak(until, mine, std::memory_order_relaxed)) { // relaxed: as above
-    }
+    patience_.shorten(Patience(timeout).until());
     const std::lock_guard lock(shutdown_mutex_);
     if (complete()) {
         return true;
@@ -263,7 +257,7 @@ inline bool Engine::shutdown(std::optional<std::chrono::nanoseconds> timeout) {
             if (is_quiet({}) && !publishes_to_come() && !somebody_runs()) {
                 break;
             }
-            const Patience patience(shutdown_until_.load(std::memory_order_relaxed)); // relaxed: see above
+            const Patience patience(patience_.until());
             if (patience.over()) {
                 in_time = false;
                 break;

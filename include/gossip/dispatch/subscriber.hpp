@@ -5,11 +5,11 @@
 #include <gossip/core/guard.hpp>
 #include <gossip/core/processor.hpp>
 #include <gossip/core/ref_count.hpp>
+#include <gossip/core/shared_count.hpp>
 #include <gossip/dispatch/subscription.hpp>
 #include <gossip/dispatch/tenure.hpp>
 #include <gossip/platform.hpp>
 
-#include <atomic>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
@@ -91,16 +91,9 @@ struct ConcurrencyLimit {
     std::mutex mutex;
     std::condition_variable changed;
     std::size_t running = 0;
-    std::atomic<std::size_t> under_way{0}; // of these, turns that were passed on and that no worker has taken up
-    std::size_t taken_over = 0;            // turns that somebody else has by the time their worker comes for them
-    std::deque<void*> waiting;             // parts of settlements, each an open end
-
-    void change_under_way(int by) noexcept {
-        under_way.fetch_add(static_cast<std::size_t>(by), std::memory_order_relaxed); // relaxed: under the mutex
-    }
-    [[nodiscard]] std::size_t turns_under_way() const noexcept {
-        return under_way.load(std::memory_order_relaxed); // relaxed: under the mutex
-    }
+    SharedCount<std::size_t> under_way; // of these, turns that were passed on and that no worker has taken up
+    std::size_t taken_over = 0;         // turns that somebody else has by the time their worker comes for them
+    std::deque<void*> waiting;          // parts of settlements, each an open end
 };
 
 /// One subscription inside the bus.
@@ -127,11 +120,11 @@ public:
     Processor processor;
     const SubscribeOptions options;
     BasicTenure<> tenure{};
-    std::atomic<std::size_t> redeliveries{0}; // that wait for their time
-    std::unique_ptr<ConcurrencyLimit> limit;  // null: no limit
-    std::shared_ptr<void> listening;          // what its end takes back; null in one process
-    std::shared_ptr<Collector> collectors;    // the first of its batches; under the lock of the bus's CollectorList,
-    bool collects = true;                     // as is this: false once they have been ended
+    SharedCount<std::size_t> redeliveries;   // that wait for their time
+    std::unique_ptr<ConcurrencyLimit> limit; // null: no limit
+    std::shared_ptr<void> listening;         // what its end takes back; null in one process
+    std::shared_ptr<Collector> collectors;   // the first of its batches; under the lock of the bus's CollectorList,
+    bool collects = true;                    // as is this: false once they have been ended
 
 private:
     ~Subscriber() = default;

@@ -6,6 +6,7 @@
 #include <gossip/core/event_access.hpp>
 #include <gossip/core/event_type.hpp>
 #include <gossip/core/guard.hpp>
+#include <gossip/core/shared_count.hpp>
 #include <gossip/dispatch/awaiting.hpp>
 #include <gossip/dispatch/seat.hpp>
 #include <gossip/dispatch/subscriber.hpp>
@@ -80,9 +81,7 @@ public:
         }
     }
 
-    [[nodiscard]] SubscriptionId next_id() noexcept {
-        return SubscriptionId{ids.fetch_add(1, std::memory_order_relaxed) + 1}; // relaxed: only unlike each other
-    }
+    [[nodiscard]] SubscriptionId next_id() noexcept { return SubscriptionId{ids.add() + 1}; }
 
     /// Whether what there is once a process is the same one here and where the bus was made. A library that is loaded
     /// by a program that does not export its symbols has a copy of its own.
@@ -368,8 +367,8 @@ private:
     std::vector<Ref<Subscriber>> ending_; // removed, and perhaps still running
     std::atomic<bool> has_retired_{false};
     // Of all buses: an id means nothing to another one.
-    [[gnu::visibility("default")]] inline static constinit std::atomic<std::uint64_t> ids{0};
-    const std::atomic<std::uint64_t>* const home_ = &ids;
+    [[gnu::visibility("default")]] inline static constinit SharedCount<> ids;
+    const SharedCount<>* const home_ = &ids;
     std::atomic<std::size_t> live_{0};
 };
 

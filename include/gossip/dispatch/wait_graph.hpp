@@ -1,6 +1,7 @@
 #pragma once
 
 #include <gossip/core/awaited.hpp>
+#include <gossip/core/shared_count.hpp>
 #include <gossip/dispatch/handed_run.hpp>
 #include <gossip/dispatch/seat.hpp>
 #include <gossip/dispatch/subscriber.hpp>
@@ -29,7 +30,7 @@ public:
     public:
         /// `on_their_way`: turns that have been passed on and that no thread shows yet; null: there are none.
         Waiter(const SeatTable& seats, const Subscriber& target, Until until,
-               const std::atomic<std::size_t>* on_their_way = nullptr) noexcept
+               const SharedCount<std::size_t>* on_their_way = nullptr) noexcept
             : runs_(Runs{seats, target}), until_(until), on_their_way_(on_their_way) {}
         /// For a run that was handed to a helper thread of that processor.
         Waiter(const SeatTable& seats, const Subscriber& target, const HandedRun& handed) noexcept
@@ -49,7 +50,7 @@ public:
         };
         const std::optional<Runs> runs_{}; // without a value, those who have what is awaited
         const Until until_;
-        const std::atomic<std::size_t>* const on_their_way_ = nullptr;
+        const SharedCount<std::size_t>* const on_their_way_ = nullptr;
         const HandedRun* const handed_ = nullptr;
         Awaited* const awaited_ = nullptr;
         const bool ends_ = false;
@@ -173,7 +174,7 @@ private:
         return false;
     }
     [[nodiscard]] static bool turns_on_their_way(const Waiter& waiter) noexcept {
-        return waiter.on_their_way_->load(std::memory_order_relaxed) != 0; // relaxed: looked at again and again
+        return waiter.on_their_way_->get() != 0; // looked at again and again
     }
 
     /// Time will end it, or perhaps what it has been asked to look at.

@@ -1,9 +1,9 @@
 #pragma once
 
 #include <gossip/core/clock.hpp>
+#include <gossip/core/shared_count.hpp>
 #include <gossip/middleware/middleware.hpp>
 
-#include <atomic>
 #include <chrono>
 #include <concepts>
 #include <cstddef>
@@ -103,7 +103,7 @@ class Deduplicate {
 
 public:
     using Key = std::conditional_t<std::convertible_to<Returned, std::string_view>, std::string, Returned>;
-    using Count = std::shared_ptr<std::atomic<std::uint64_t>>;
+    using Count = std::shared_ptr<detail::SharedCount<>>;
 
     Deduplicate(const DeduplicateOptions& options, KeyOf key_of, Count duplicates)
         : options_(options), key_of_(std::move(key_of)), duplicates_(std::move(duplicates)) {
@@ -134,7 +134,7 @@ public:
         }
         const std::uint64_t number = seen_->remember(key, context.now().count());
         if (number == 0) {
-            duplicates_->fetch_add(1, std::memory_order_relaxed); // relaxed: a count to show
+            duplicates_->add();
             return {};
         }
         Result result = next(context, event);
@@ -161,9 +161,7 @@ public:
           duplicates_(duplicates) {}
 
     /// How many events were not run again, over all that was wrapped.
-    [[nodiscard]] std::uint64_t duplicates() const noexcept {
-        return duplicates_->load(std::memory_order_relaxed); // relaxed: a count to show
-    }
+    [[nodiscard]] std::uint64_t duplicates() const noexcept { return duplicates_->get(); }
 
 private:
     Count duplicates_;
@@ -185,8 +183,7 @@ template <class KeyOf>
 [[nodiscard]] auto deduplicate(const DeduplicateOptions& options, KeyOf key_of) {
     static_assert(std::invocable<const KeyOf&, const Event&>,
                   "gossip: the key function of deduplicate() can be called as const with (const Event&)");
-    using Count = typename DeduplicateMiddleware<KeyOf>::Count;
-    return DeduplicateMiddleware<KeyOf>(options, std::move(key_of), Count(new std::atomic<std::uint64_t>(0)));
+    return DeduplicateMiddleware<KeyOf>(options, std::move(key_of), std::make_shared<detail::SharedCount<>>());
 }
 [[nodiscard]] inline auto deduplicate(const DeduplicateOptions& options = {}) {
     return deduplicate(options, KeyById{});

@@ -1,8 +1,8 @@
 #pragma once
 
+#include <gossip/core/shared_count.hpp>
 #include <gossip/middleware/middleware.hpp>
 
-#include <atomic>
 #include <chrono>
 #include <concepts>
 #include <cstdint>
@@ -76,7 +76,7 @@ concept log_sink = std::invocable<const Sink&, const LogRecord&> || std::invocab
 template <class Sink, class Predicate>
 class Logging {
 public:
-    using Lost = std::shared_ptr<std::atomic<std::uint64_t>>;
+    using Lost = std::shared_ptr<detail::SharedCount<>>;
 
     Logging(std::string name, Sink sink, Predicate predicate, Lost lost)
         : name_(std::move(name)), sink_(std::move(sink)), predicate_(std::move(predicate)), lost_(std::move(lost)) {}
@@ -103,7 +103,7 @@ public:
 private:
     [[gnu::cold, gnu::noinline]] void write(Context& context, const Event& event, const Result& result,
                                             std::optional<std::chrono::nanoseconds> duration) {
-        const std::uint64_t lost = lost_->load(std::memory_order_relaxed); // relaxed: a count to show
+        const std::uint64_t lost = lost_->get();
         const LogRecord record{name_, event, context.attempt(), result, duration, lost};
         const Result written = guard([&] {
             if constexpr (std::invocable<Sink&, const LogRecord&>) {
@@ -114,7 +114,7 @@ private:
             }
         });
         if (!written) {
-            lost_->fetch_add(1, std::memory_order_relaxed); // relaxed: a count to show
+            lost_->add();
         }
     }
 
@@ -132,9 +132,7 @@ public:
         : Middleware<Policy>(std::move(policy)), lost_(std::move(lost)) {}
 
     /// Records that the sink threw at, over all that was wrapped.
-    [[nodiscard]] std::uint64_t lost() const noexcept {
-        return lost_->load(std::memory_order_relaxed); // relaxed: a count to show
-    }
+    [[nodiscard]] std::uint64_t lost() const noexcept { return lost_->get(); }
 
 private:
     typename Policy::Lost lost_;
@@ -159,7 +157,7 @@ template <class Sink, class Predicate>
                   "gossip: the predicate of logging() takes (const Event&, const Result&), or these and a duration in "
                   "std::chrono::nanoseconds, and returns bool");
     using Policy = Logging<Sink, Predicate>;
-    auto lost = std::make_shared<std::atomic<std::uint64_t>>(0);
+    auto lost = std::make_shared<detail::SharedCount<>>();
     return LoggingMiddleware<Policy>(Policy(std::move(name), std::move(sink), std::move(predicate), lost), lost);
 }
 template <class Sink>

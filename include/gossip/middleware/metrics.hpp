@@ -1,11 +1,11 @@
 #pragma once
 
+#include <gossip/core/shared_count.hpp>
 #include <gossip/middleware/middleware.hpp>
 #include <gossip/platform.hpp>
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <charconv>
 #include <chrono>
 #include <cstddef>
@@ -69,14 +69,14 @@ public:
 
     [[nodiscard]] const std::string& name() const noexcept { return name_; }
 
-    void begin() noexcept { add(mine().begun, 1); }
+    void begin() noexcept { mine().begun.add(); }
 
     void end(bool succeeded, std::chrono::nanoseconds duration) noexcept {
         Shard& shard = mine();
         const auto place = std::lower_bound(latency_bounds.begin(), latency_bounds.end(), duration.count());
-        add(shard.buckets[static_cast<std::size_t>(place - latency_bounds.begin())], 1);
-        add(shard.total_ns, duration.count() > 0 ? static_cast<std::uint64_t>(duration.count()) : 0);
-        add(succeeded ? shard.succeeded : shard.failed, 1);
+        shard.buckets[static_cast<std::size_t>(place - latency_bounds.begin())].add();
+        shard.total_ns.add(duration.count() > 0 ? static_cast<std::uint64_t>(duration.count()) : 0);
+        (succeeded ? shard.succeeded : shard.failed).add();
     }
 
     [[nodiscard]] MetricsSnapshot snapshot() const {
@@ -85,15 +85,15 @@ public:
         std::uint64_t begun = 0;
         std::uint64_t total = 0;
         for (const Shard& shard : shards_) { // what has ended is read first: running is never below zero
-            sum.succeeded += read(shard.succeeded);
-            sum.failed += read(shard.failed);
-            total += read(shard.total_ns);
+            sum.succeeded += shard.succeeded.get();
+            sum.failed += shard.failed.get();
+            total += shard.total_ns.get();
             for (std::size_t i = 0; i < sum.buckets.size(); ++i) {
-                sum.buckets[i] += read(shard.buckets[i]);
+                sum.buckets[i] += shard.buckets[i].get();
             }
         }
         for (const Shard& shard : shards_) {
-            begun += read(shard.begun);
+            begun += shard.begun.get();
         }
         sum.running = begun > sum.succeeded + sum.failed ? begun - sum.succeeded - sum.failed : 0;
         sum.total = std::chrono::nanoseconds{static_cast<std::int64_t>(total)};
@@ -101,28 +101,21 @@ public:
     }
 
 private:
-    using Counter = std::atomic<std::uint64_t>;
+    using Counter = detail::SharedCount<>;
     static constexpr std::size_t shard_count = 8;
 
     struct alignas(platform::cache_line) Shard {
-        Counter begun{0};
-        Counter succeeded{0};
-        Counter failed{0};
-        Counter total_ns{0};
-        std::array<Counter, latency_bounds.size() + 1> buckets{};
+        Counter begun;
+        Counter succeeded;
+        Counter failed;
+        Counter total_ns;
+        std::array<Counter, latency_bounds.size() + 1> buckets;
     };
-
-    static void add(Counter& counter, std::uint64_t by) noexcept {
-        counter.fetch_add(by, std::memory_order_relaxed); // relaxed: counts order nothing
-    }
-    static std::uint64_t read(const Counter& counter) noexcept {
-        return counter.load(std::memory_order_relaxed); // relaxed: counts order nothing
-    }
 
     /// Threads are dealt out to the shards in turn.
     Shard& mine() noexcept {
-        static std::atomic<std::size_t> threads{0};
-        thread_local const std::size_t mine = threads.fetch_add(1, std::memory_order_relaxed); // relaxed: a dealing out
+        static detail::SharedCount<std::size_t> threads;
+        thread_local const std::size_t mine = threads.add();
         return shards_[mine % shard_count];
     }
 

@@ -34,9 +34,10 @@ struct RateLimitOptions {
 };
 
 /// A bucket of tokens, as the time at which it will be full again.
-class TokenBucket {
+template <template <class> class Atom = std::atomic>
+class BasicTokenBucket {
 public:
-    explicit TokenBucket(const RateLimitOptions& options) : max_wait_(options.max_wait.count()) {
+    explicit BasicTokenBucket(const RateLimitOptions& options) : max_wait_(options.max_wait.count()) {
         detail::require(options.events >= 1, "events", options.events, "must be at least 1");
         detail::require(options.per.count() > 0, "per", options.per, "must be positive");
         detail::require(options.burst >= 0, "burst", options.burst, "must not be negative");
@@ -58,7 +59,9 @@ public:
             if (wait > longest) {
                 return std::nullopt;
             }
-            if (full_at_.compare_exchange_weak(full_at, filled, std::memory_order_relaxed)) { // relaxed: orders nothing
+            if (full_at_.compare_exchange_weak(full_at, filled,
+                                               std::memory_order_relaxed,    // relaxed: it is all that there is to it
+                                               std::memory_order_relaxed)) { // relaxed: another guess
                 return std::chrono::nanoseconds{wait};
             }
         }
@@ -70,8 +73,10 @@ private:
     std::int64_t step_;  // between two tokens
     std::int64_t depth_; // of the bucket, in time
     std::int64_t max_wait_;
-    std::atomic<std::int64_t> full_at_{0};
+    Atom<std::int64_t> full_at_{0};
 };
+
+using TokenBucket = BasicTokenBucket<>;
 
 /// The policy of rate_limit().
 class RateLimit {

@@ -3,11 +3,11 @@
 #include <gossip/core/clock.hpp>
 #include <gossip/core/helper_threads.hpp>
 #include <gossip/core/outgoing.hpp>
+#include <gossip/core/shared_count.hpp>
 #include <gossip/core/waiter.hpp>
 #include <gossip/middleware/middleware.hpp>
 
 #include <algorithm>
-#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
@@ -28,8 +28,8 @@ struct DetachedOptions {
 
 /// How runs on helper threads ended that nobody waited for any more.
 struct DetachedCounts {
-    std::atomic<std::uint64_t> late{0};    // ended after their time
-    std::atomic<std::uint64_t> unbegun{0}; // no helper was free in time
+    detail::SharedCount<> late;    // ended after their time
+    detail::SharedCount<> unbegun; // no helper was free in time
 };
 
 /// One run on a helper thread: its copy of the event, and the context's host there.
@@ -232,7 +232,7 @@ private:
             ++running_;
             lock.unlock();
             if (!run->run(next_)) {
-                counts_->late.fetch_add(1, std::memory_order_relaxed); // relaxed: a count to show
+                counts_->late.add();
             }
             run.reset(); // the event's data goes outside of the lock
             lock.lock();
@@ -292,13 +292,13 @@ public:
             if (!expired) {
                 return run->result();
             }
-            count(counts_->late);
+            counts_->late.add();
             return run->result() ? TimeoutError{timeout_, "the processor succeeded, but too late"}
                                  : TimeoutError{timeout_, Cause{run->result().error()}};
         }
         if (reached == State::waiting) {
             helpers_->withdraw(run);
-            count(counts_->unbegun);
+            counts_->unbegun.add();
         }
         if (!expired) {
             return errors::cancelled; // stopped, or out of the time that something further out gave
@@ -307,10 +307,6 @@ public:
     }
 
 private:
-    static void count(std::atomic<std::uint64_t>& counter) noexcept {
-        counter.fetch_add(1, std::memory_order_relaxed); // relaxed: a count to show
-    }
-
     std::shared_ptr<DetachedHelpers<Next>> helpers_;
     std::shared_ptr<DetachedCounts> counts_;
     std::chrono::nanoseconds timeout_;
@@ -346,12 +342,8 @@ public:
         : Middleware(Detach(timeout, options, counts)), counts_(counts) {}
 
     /// Runs whose outcome came too late and was dropped, and runs that never began, over all that was wrapped.
-    [[nodiscard]] std::uint64_t late() const noexcept {
-        return counts_->late.load(std::memory_order_relaxed); // relaxed: a count to show
-    }
-    [[nodiscard]] std::uint64_t unbegun() const noexcept {
-        return counts_->unbegun.load(std::memory_order_relaxed); // relaxed: a count to show
-    }
+    [[nodiscard]] std::uint64_t late() const noexcept { return counts_->late.get(); }
+    [[nodiscard]] std::uint64_t unbegun() const noexcept { return counts_->unbegun.get(); }
 
 private:
     std::shared_ptr<DetachedCounts> counts_;

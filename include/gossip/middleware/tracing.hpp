@@ -1,10 +1,10 @@
 #pragma once
 
 #include <gossip/core/outgoing.hpp>
+#include <gossip/core/shared_count.hpp>
 #include <gossip/middleware/middleware.hpp>
 #include <gossip/middleware/trace_context.hpp>
 
-#include <atomic>
 #include <chrono>
 #include <concepts>
 #include <cstdint>
@@ -50,7 +50,7 @@ struct NoTracer {
 template <class Tracer>
 class Tracing {
 public:
-    using Count = std::shared_ptr<std::atomic<std::uint64_t>>;
+    using Count = std::shared_ptr<detail::SharedCount<>>;
 
     Tracing(std::string name, Tracer tracer, Count lost)
         : name_(std::move(name)), tracer_(std::move(tracer)), lost_(std::move(lost)) {}
@@ -115,7 +115,7 @@ private:
 
     void told(const Result& result) const noexcept {
         if (!result) {
-            lost_->fetch_add(1, std::memory_order_relaxed); // relaxed: a count to show
+            lost_->add();
         }
     }
 
@@ -133,9 +133,7 @@ public:
         : Middleware<Tracing<Tracer>>(Tracing<Tracer>(std::move(name), std::move(tracer), lost)), lost_(lost) {}
 
     /// How often the tracer threw.
-    [[nodiscard]] std::uint64_t lost() const noexcept {
-        return lost_->load(std::memory_order_relaxed); // relaxed: a count to show
-    }
+    [[nodiscard]] std::uint64_t lost() const noexcept { return lost_->get(); }
 
 private:
     Count lost_;
@@ -158,8 +156,7 @@ template <class Tracer>
     static_assert(starts_spans<Tracer> || ends_spans<Tracer> || called_with_spans<Tracer>,
                   "gossip: a tracer has on_start(const Span&), or on_end(const Span&, const Result&, "
                   "std::chrono::nanoseconds), or is called with what on_end takes");
-    using Count = typename TracingMiddleware<Tracer>::Count;
-    return TracingMiddleware<Tracer>(std::move(name), std::move(tracer), Count(new std::atomic<std::uint64_t>(0)));
+    return TracingMiddleware<Tracer>(std::move(name), std::move(tracer), std::make_shared<detail::SharedCount<>>());
 }
 [[nodiscard]] inline auto tracing(std::string name = {}) { return tracing(std::move(name), NoTracer{}); }
 

@@ -174,7 +174,7 @@ TEST_CASE("a circle of waits is seen where each turn in it has two holders", "[w
     const Ref<Subscriber> first = make();
     const Ref<Subscriber> second = make();
     SeatTable seats;
-    const std::atomic<std::size_t> none{0};
+    const gossip::detail::SharedCount<std::size_t> none;
     std::atomic<int> seated{0};
     std::atomic<int> turn{0};
     std::atomic<bool> over{false};

@@ -7,6 +7,7 @@
 #include <gossip/core/guard.hpp>
 #include <gossip/core/raw_data.hpp>
 #include <gossip/core/receipt.hpp>
+#include <gossip/core/shared_count.hpp>
 #include <gossip/dispatch/engine.hpp>
 #include <gossip/provider/redis/envelope_scan.hpp>
 #include <gossip/provider/redis/late_reports.hpp>
@@ -14,7 +15,6 @@
 #include <gossip/provider/redis/wire.hpp>
 
 #include <algorithm>
-#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -84,7 +84,7 @@ public:
     Taken retry(Engine& engine) noexcept {
         PublishStatus status = PublishStatus::full;
         const Result offered = guard([&] {
-            if (waiting_inside_.load(std::memory_order_relaxed) != 0) { // relaxed: looked at again and again
+            if (waiting_inside_.get() != 0) { // looked at again and again
                 status = engine.publish_spilling(*pending_) ? PublishStatus::accepted : PublishStatus::closed;
             } else {
                 status = engine.receive(*pending_, patience);
@@ -117,14 +117,14 @@ public:
         explicit WaitInside(Inbound& inbound, const Engine& engine) noexcept
             : inbound_(inbound), counts_(inside(&engine) || engine.settings().workers == 0) {
             if (counts_) {
-                inbound_.waiting_inside_.fetch_add(1, std::memory_order_relaxed); // relaxed: looked at again and again
+                inbound_.waiting_inside_.add();
             }
         }
         WaitInside(const WaitInside&) = delete;
         WaitInside& operator=(const WaitInside&) = delete;
         ~WaitInside() {
             if (counts_) {
-                inbound_.waiting_inside_.fetch_sub(1, std::memory_order_relaxed); // relaxed: as above
+                inbound_.waiting_inside_.take();
             }
         }
 
@@ -133,12 +133,8 @@ public:
         const bool counts_;
     };
 
-    [[nodiscard]] std::uint64_t malformed() const noexcept {
-        return malformed_.load(std::memory_order_relaxed); // relaxed: a count
-    }
-    [[nodiscard]] std::uint64_t unread() const noexcept {
-        return unread_.load(std::memory_order_relaxed); // relaxed: a count
-    }
+    [[nodiscard]] std::uint64_t malformed() const noexcept { return malformed_.get(); }
+    [[nodiscard]] std::uint64_t unread() const noexcept { return unread_.get(); }
 
 private:
     static constexpr std::size_t most_names = 4096;
@@ -148,8 +144,8 @@ private:
 
     /// Something that came and became no event.
     void report(Engine& engine, std::string_view name, std::string_view message, const Error& error,
-                std::atomic<std::uint64_t>& count) noexcept {
-        count.fetch_add(1, std::memory_order_relaxed); // relaxed: a count
+                SharedCount<>& count) noexcept {
+        count.add();
         succeeds([&] {
             EventType type = EventType::literal("gossip.redis.malformed");
             succeeds([&] { type = EventType(name); }); // a channel may have any name
@@ -206,9 +202,9 @@ private:
     std::unordered_map<std::string, EventType, NameHash, std::equal_to<>> names_;
     std::optional<Event> pending_; // read, and there was no room for it
     int shortages_ = 0;
-    std::atomic<std::uint64_t> malformed_{0};
-    std::atomic<std::uint64_t> unread_{0};
-    std::atomic<int> waiting_inside_{0};
+    SharedCount<> malformed_;
+    SharedCount<> unread_;
+    SharedCount<int> waiting_inside_;
 };
 
 } // namespace gossip::GOSSIP_VERSION_NAMESPACE::detail

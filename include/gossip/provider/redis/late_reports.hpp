@@ -5,10 +5,10 @@
 #include <gossip/core/error.hpp>
 #include <gossip/core/event.hpp>
 #include <gossip/core/guard.hpp>
+#include <gossip/core/shared_count.hpp>
 #include <gossip/dispatch/engine.hpp>
 #include <gossip/provider/redis/hook_frame.hpp>
 
-#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <utility>
@@ -29,28 +29,25 @@ public:
                               engine.enqueue(std::make_unique<ReportTask>(error, std::move(event), std::move(place)));
                           });
         if (!told) {
-            untold_.fetch_add(1, std::memory_order_relaxed); // relaxed: a count
+            untold_.add();
         }
     }
-    [[nodiscard]] std::uint64_t untold() const noexcept {
-        return untold_.load(std::memory_order_relaxed); // relaxed: a count
-    }
+    [[nodiscard]] std::uint64_t untold() const noexcept { return untold_.get(); }
 
 private:
     static constexpr std::uint32_t most = 1024;
-    using Count = std::shared_ptr<std::atomic<std::uint32_t>>;
+    using Count = std::shared_ptr<SharedCount<std::uint32_t>>;
 
     /// One of those that may wait.
     class Place {
     public:
         explicit Place(Count count) noexcept
-            : count_(std::move(count)),
-              number_(count_->fetch_add(1, std::memory_order_relaxed)) {} // relaxed: a bound that need not be sharp
+            : count_(std::move(count)), number_(count_->add()) {} // the bound need not be sharp
         Place(Place&& other) noexcept = default;
         Place& operator=(Place&&) = delete;
         ~Place() {
             if (count_ != nullptr) {
-                count_->fetch_sub(1, std::memory_order_relaxed); // relaxed: as above
+                count_->take();
             }
         }
         [[nodiscard]] std::uint32_t number() const noexcept { return number_; }
@@ -74,8 +71,8 @@ private:
         Place place_;
     };
 
-    Count waiting_ = std::make_shared<std::atomic<std::uint32_t>>(0);
-    std::atomic<std::uint64_t> untold_{0};
+    Count waiting_ = std::make_shared<SharedCount<std::uint32_t>>();
+    SharedCount<> untold_;
 };
 
 } // namespace gossip::GOSSIP_VERSION_NAMESPACE::detail

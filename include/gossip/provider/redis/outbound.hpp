@@ -7,6 +7,7 @@
 #include <gossip/core/event_access.hpp>
 #include <gossip/core/guard.hpp>
 #include <gossip/core/random.hpp>
+#include <gossip/core/shared_count.hpp>
 #include <gossip/dispatch/engine.hpp>
 #include <gossip/provider/outgoing_counts.hpp>
 #include <gossip/provider/provider.hpp>
@@ -97,7 +98,7 @@ public:
                              Encode&& encode) {
         open_mover();
         const std::int64_t due_ns = saturated_add(wall_now_ns(), delay.count());
-        const std::uint64_t number = next_delayed_.fetch_add(1, std::memory_order_relaxed); // relaxed: a number
+        const std::uint64_t number = next_delayed_.add();
         auto owner = std::make_unique<DueEnd>(*this, deadline_in(delay));
         const PublishStatus status = transmit(
             event, foreign, std::forward<Encode>(encode), [&](std::string_view stream, std::string_view message) {
@@ -296,8 +297,7 @@ private:
     PublishStatus announce(std::string_view stream, bool waits) {
         {
             const std::lock_guard lock(announced_mutex_);
-            const std::uint64_t restored =
-                restored_->load(std::memory_order_relaxed); // relaxed: late by an event or two
+            const std::uint64_t restored = restored_->get(); // late by an event or two
             if (restored != announced_after_) {
                 announced_.clear(); // the server may have forgotten
                 announced_after_ = restored;
@@ -316,11 +316,11 @@ private:
     }
 
     /// The options with a hook that counts how often the publisher's connection came back.
-    static RedisOptions counting(RedisOptions options, std::shared_ptr<std::atomic<std::uint64_t>> restored) {
+    static RedisOptions counting(RedisOptions options, std::shared_ptr<SharedCount<>> restored) {
         options.on_connection = [hook = std::move(options.on_connection),
                                  restored = std::move(restored)](const ConnectionEvent& event) {
             if (event.kind == ConnectionEvent::Kind::restored) {
-                restored->fetch_add(1, std::memory_order_relaxed); // relaxed: a count
+                restored->add();
             }
             if (hook) {
                 hook(event);
@@ -355,13 +355,13 @@ private:
     std::atomic<bool> closed_{false};
     OutgoingCounts counts_;
     const std::string registry_;
-    const std::shared_ptr<std::atomic<std::uint64_t>> restored_ = std::make_shared<std::atomic<std::uint64_t>>(0);
+    const std::shared_ptr<SharedCount<>> restored_ = std::make_shared<SharedCount<>>();
     std::mutex announced_mutex_;
     std::set<std::string, std::less<>> announced_; // these two under announced_mutex_
     std::uint64_t announced_after_ = 0;
     const std::string delayed_;
     const std::uint64_t sender_ = random_bits();
-    std::atomic<std::uint64_t> next_delayed_{0};
+    SharedCount<> next_delayed_;
     std::mutex mover_mutex_;
     std::unique_ptr<redis::DelayedMover> mover_; // under mover_mutex_
     redis::Publisher publisher_;                 // last: its thread calls this
