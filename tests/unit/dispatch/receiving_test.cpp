@@ -730,4 +730,32 @@ TEST_CASE("who drains is told of the end of what ran in a borrowed place", "[rec
     CHECK(bus.shutdown().adds_up());
 }
 
+TEST_CASE("a failure that there is no memory for is told to the error hook where its event is left to others",
+          "[receiving]") {
+    if (!support::allocations_are_counted()) {
+        return;
+    }
+    std::optional<gossip::Deferral> open;
+    int told = 0;
+    Config config{.workers = 0};
+    config.on_error = [&](const gossip::ErrorReport& report) {
+        told += is(report.error, gossip::errors::out_of_memory) ? 1 : 100;
+    };
+    Bus bus{std::move(config)};
+    Receipt receipt;
+    auto a = bus.subscribe(number, [](const int&) -> Result { return gossip::errors::processing_failed; },
+                           {.redelivery = {.attempts = 2, .first_delay = 1h}});
+    auto b = bus.subscribe(number, [&](Context& context, const int&) { open = context.defer(); });
+    CHECK(receive(bus, receipt) == PublishStatus::accepted);
+    CHECK(bus.poll() == 1);
+
+    support::fail_allocation_after(0, 1000);
+    open->fail(gossip::errors::processing_failed);
+    support::fail_allocation_after(-1);
+    CHECK(bus.shutdown(20s).abandoned == 1);
+
+    CHECK(told == 1);
+    CHECK(receipt.is(Ending::abandoned));
+}
+
 } // namespace receiving_test

@@ -89,10 +89,10 @@ public:
     }
 
     [[nodiscard]] std::optional<unsigned> borrow_place() noexcept override {
-        return engine_.load(std::memory_order_acquire)->borrow_place(); // [started] by whoever listened
+        return engine_.get()->borrow_place(); // [started] by whoever listened
     }
     void work_in(unsigned place) noexcept override {
-        engine_.load(std::memory_order_acquire)->work_in(place); // [started] by whoever listened
+        engine_.get()->work_in(place); // [started] by whoever listened
     }
     bool message(std::string_view channel, std::string_view payload, std::string_view pattern) noexcept override {
         bool taken = false;
