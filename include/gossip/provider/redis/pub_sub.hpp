@@ -2,6 +2,7 @@
 
 #include <gossip/core/errors.hpp>
 #include <gossip/core/guard.hpp>
+#include <gossip/core/shared_count.hpp>
 #include <gossip/provider/redis/backoff.hpp>
 #include <gossip/provider/redis/connection.hpp>
 #include <gossip/provider/redis/connection_news.hpp>
@@ -140,7 +141,7 @@ public:
     [[nodiscard]] PubSubStats stats() const {
         const std::lock_guard lock(mutex_);
         PubSubStats stats = counts_;
-        stats.messages = messages_.load(std::memory_order_relaxed); // relaxed: a count
+        stats.messages = messages_.get();
         return stats;
     }
 
@@ -335,7 +336,7 @@ private:
 
     void count(bool taken) noexcept {
         if (taken) {
-            messages_.fetch_add(1, std::memory_order_relaxed); // relaxed: a count
+            messages_.add();
         }
     }
 
@@ -392,7 +393,7 @@ private:
     PubSubListener& listener_;
     detail::Interrupt interrupt_;
     std::atomic<bool> stalled_{false};
-    std::atomic<std::uint64_t> messages_{0};
+    gossip::detail::SharedCount<> messages_;
 
     mutable std::mutex mutex_;
     std::condition_variable changed_;
