@@ -30,6 +30,14 @@ public:
     /// call the bus.
     virtual void attempted(int /*attempt*/) noexcept {}
 
+    /// Asked before each attempt, the first included. False: the event is another's by now, or has to wait for one that
+    /// was left to others. It is not run and ends as abandoned. As for `attempted`, a lock may be held.
+    virtual bool may_begin() noexcept { return true; }
+
+    /// An event that has begun is left to others: it ends as abandoned, soon. Told before its key is passed on, so that
+    /// what waits for the key can be kept from beginning. As for `attempted`, a lock is held.
+    virtual void leaving() noexcept {}
+
 protected:
     Receipt() = default;
     Receipt(const Receipt&) = default;

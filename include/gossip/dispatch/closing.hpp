@@ -115,6 +115,13 @@ inline void Settlement::give_up(Seat& seat, Part& part) noexcept {
     }
     close(seat, part.holds_key);
 }
+inline void Settlement::leave_to_others(Part& part) noexcept {
+    if (EventAccess::has_receipt(event_)) {
+        left_to_others_.store(true, std::memory_order_relaxed); // relaxed: the closing of an open end follows
+        part.begin();                                           // it has not failed for good
+        engine_->tell_leaving(*this);
+    }
+}
 inline void Settlement::add_failures(const Part& part) noexcept {
     if (part.last) {
         return; // abandoned before it failed

@@ -36,6 +36,10 @@ private:
 };
 
 inline void Engine::run_event(Seat& seat, Frame& frame, Event& event, Kind kind, SyncOutcome* outcome) noexcept {
+    if (EventAccess::has_receipt(event) && !EventAccess::receipt(event)->may_begin()) [[unlikely]] {
+        leave_unbegun(seat, event);
+        return;
+    }
     const ProcessorList* list = nullptr;
     if (!registry_.protect_latest(seat, EventAccess::name(event), list)) [[unlikely]] {
         if (const Result found = guard([&] { list = registry_.protect_other(seat, event.type()); }); !found) {
@@ -49,10 +53,10 @@ inline void Engine::run_event(Seat& seat, Frame& frame, Event& event, Kind kind,
             return;
         }
         if (EventAccess::has_extras(event)) {
+            settle_receipt(event, Ending::unrouted, nullptr); // first, as it may be left to others: see Receipt
             if (event.has_key() && kind == Kind::event) {
                 let_go_of_key(event);
             }
-            settle_receipt(event, Ending::unrouted, nullptr);
         }
         seat.ledger.add(Tally::unrouted);
         return;
@@ -378,7 +382,8 @@ inline void Engine::run_part(Seat& seat, Settlement::Part& part, bool has_turn) 
     run.subscriber_ = subscriber.get();
     Context context(run, part.attempt);
     Result result;
-    const bool entered = enter(seat, *subscriber);
+    const bool may_begin = this->may_begin(home);
+    const bool entered = may_begin && enter(seat, *subscriber);
     if (entered) {
         if (part.attempt > 1) {
             tell_attempt(home, part.attempt);
@@ -402,7 +407,10 @@ inline void Engine::run_part(Seat& seat, Settlement::Part& part, bool has_turn) 
         run.for_each_failure([&](const Subscriber&, const Error& error, bool) { home.fail(part, error); });
         home.settle(seat, part, std::move(result));
     } else {
-        home.give_up(seat, part); // its attempts end with the subscription
+        if (!may_begin) {
+            home.leave_to_others(part);
+        }
+        home.give_up(seat, part); // its attempts end with the subscription, or go on elsewhere
     }
     run.for_each_collecting([&](const Collecting& to) {
         if (to.added.more) {

@@ -234,6 +234,11 @@ public:
     static void settle_receipt(Event& event, Ending ending, const Error* error) noexcept;
     /// Tells who sent the event, if it wants to know, that it is tried again.
     void tell_attempt(Settlement& settlement, int attempt) noexcept;
+    void tell_leaving(Settlement& settlement) noexcept;
+    /// Whether who sent the event lets it be tried now. What has ended is nobody's to ask about.
+    [[nodiscard]] bool may_begin(Settlement& settlement) noexcept;
+    /// The end of an event that must not begin.
+    void leave_unbegun(Seat& seat, Event& event) noexcept;
     void end_without_memory(Seat& seat, Event& event, Kind kind, const Error& error) noexcept;
     void fail_alone(Seat& seat, Event& event, Kind kind, int attempt, const Subscriber& subscriber,
                     const Error& error) noexcept;

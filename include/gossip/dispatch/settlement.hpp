@@ -110,14 +110,9 @@ public:
     /// Closes one open end; the last one ends the event and deletes the block.
     void close(Seat& seat, bool holds_key) noexcept;
 
-    /// The bus ends before a redelivery of that part is due. What came from elsewhere, and whose sender would like to
-    /// know, is not failed by that: it is abandoned, and left to be delivered again as a whole.
-    void leave_to_others(Part& part) noexcept {
-        if (EventAccess::has_receipt(event_)) {
-            left_to_others_.store(true, std::memory_order_relaxed); // relaxed: the closing of an open end follows
-            part.begin();                                           // it has not failed for good
-        }
-    }
+    /// The bus ends before a redelivery of that part is due, or that may not begin. What came from elsewhere, and whose
+    /// sender would like to know, is not failed by that: it is abandoned, and left to be delivered again as a whole.
+    void leave_to_others(Part& part) noexcept;
 
     /// Takes the end away from whoever still holds an open one: the event is counted as abandoned, once.
     [[nodiscard]] bool abandon() noexcept { return ends_.end(); }

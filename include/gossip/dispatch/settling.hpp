@@ -86,6 +86,28 @@ inline void Engine::tell_attempt(Settlement& settlement, int attempt) noexcept {
     }
 }
 
+inline void Engine::tell_leaving(Settlement& settlement) noexcept {
+    const std::lock_guard lock(open_mutex_); // as above
+    if (!settlement.has_ended()) {
+        EventAccess::receipt(settlement.event())->leaving();
+    }
+}
+
+inline bool Engine::may_begin(Settlement& settlement) noexcept {
+    if (!EventAccess::has_receipt(settlement.event())) {
+        return true;
+    }
+    const std::lock_guard lock(open_mutex_); // as above
+    return settlement.has_ended() || EventAccess::receipt(settlement.event())->may_begin();
+}
+
+[[gnu::cold, gnu::noinline]] inline void Engine::leave_unbegun(Seat& seat, Event& event) noexcept {
+    if (event.has_key()) {
+        let_go_of_key(event);
+    }
+    abandon(seat, event, Kind::event);
+}
+
 inline void Engine::drop(Seat& seat, Event& event) noexcept {
     if (settings_.on_drop) {
         const OwnScope own;

@@ -57,6 +57,16 @@ struct Receipt final : gossip::detail::Receipt {
         const std::lock_guard lock(mutex);
         attempts.push_back(told == 0 ? attempt : 0);
     }
+    bool may_begin() noexcept override { return !barred; }
+    void leaving() noexcept override {
+        if (bars != nullptr) {
+            bars->barred = true;
+        }
+        ++left;
+    }
+    std::atomic<bool> barred{false};
+    Receipt* bars = nullptr; // once this one is left
+    std::atomic<int> left{0};
     std::mutex mutex;
     std::vector<int> attempts; // that it was told of before its end
     std::atomic<int> told{0};
@@ -100,6 +110,73 @@ TEST_CASE("a receipt is settled once, with the end of its event", "[receiving]")
     CHECK(nobody.is(Ending::unrouted));
     CHECK(bus.shutdown().adds_up());
     CHECK(good.told + bad.told + keyed.told + nobody.told == 4);
+}
+
+TEST_CASE("an event that must not begin is abandoned, and lets its key go", "[receiving]") {
+    std::vector<gossip::DropReason> dropped;
+    Bus bus{
+        Config{.workers = 0, .on_drop = [&](const Event&, gossip::DropReason reason) { dropped.push_back(reason); }}};
+    std::vector<int> runs;
+    auto s = bus.subscribe(number, [&](const int& n) { runs.push_back(n); });
+    Receipt barred;
+    Receipt free;
+    barred.barred = true;
+    CHECK(receive(bus, barred, Event{number, 1}.with_key("k")) == PublishStatus::accepted);
+    CHECK(receive(bus, free, Event{number, 2}.with_key("k")) == PublishStatus::accepted);
+    CHECK(bus.drain(20s));
+    CHECK(runs == std::vector{2});
+    CHECK(barred.is(Ending::abandoned));
+    CHECK(free.is(Ending::handled));
+    CHECK(dropped == std::vector{gossip::DropReason::abandoned});
+    const auto report = bus.shutdown();
+    CHECK(report.adds_up());
+    CHECK(report.abandoned == 1);
+}
+
+TEST_CASE("a redelivery that must not begin any more is left to others", "[receiving]") {
+    gossip::testing::ManualClock clock;
+    Bus bus{Config{.workers = 0, .clock = &clock}};
+    int runs = 0;
+    int letters = 0;
+    auto dead = bus.subscribe(gossip::dead_letter, [&] { ++letters; });
+    auto s = bus.subscribe(number, [&](const int&) -> Result { return ++runs, gossip::errors::retryable; },
+                           {.redelivery = {.attempts = 3, .first_delay = 10ms, .jitter = 0}});
+    Receipt receipt;
+    CHECK(receive(bus, receipt) == PublishStatus::accepted);
+    bus.poll();
+    REQUIRE(runs == 1);
+
+    receipt.barred = true;
+    clock.advance(1s);
+    CHECK(bus.drain(20s));
+
+    CHECK(runs == 1);
+    CHECK(letters == 0);
+    CHECK(receipt.left == 1);
+    CHECK(receipt.is(Ending::abandoned));
+    CHECK(bus.shutdown().adds_up());
+}
+
+TEST_CASE("what is left to others says so before its key is passed on", "[receiving]") {
+    gossip::testing::ManualClock clock;
+    Bus bus{Config{.workers = 0, .clock = &clock}};
+    std::vector<int> runs;
+    auto s = bus.subscribe(number, [&](const int& n) -> Result { return runs.push_back(n), gossip::errors::retryable; },
+                           {.redelivery = {.attempts = 3, .first_delay = 1h, .jitter = 0}});
+    Receipt first;
+    Receipt second;
+    first.bars = &second;
+    CHECK(receive(bus, first, Event{number, 1}.with_key("k")) == PublishStatus::accepted);
+    CHECK(receive(bus, second, Event{number, 2}.with_key("k")) == PublishStatus::accepted);
+    bus.poll();
+    REQUIRE(runs == std::vector{1}); // the other one waits for its key
+
+    CHECK(bus.shutdown().adds_up());
+
+    CHECK(runs == std::vector{1});
+    CHECK(first.left == 1);
+    CHECK(first.is(Ending::abandoned));
+    CHECK(second.is(Ending::abandoned));
 }
 
 TEST_CASE("copies of an event have no receipt", "[receiving]") {
