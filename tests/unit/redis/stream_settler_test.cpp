@@ -97,4 +97,24 @@ TEST_CASE("acknowledgements for whose sending there is no memory are sent later,
     CHECK(failures > 4);
 }
 
+TEST_CASE("a stream is done with when all that was held of it is confirmed", "[stream_settler]") {
+    const Deadline now = gossip::redis::detail::SteadyClock::now();
+    Rig rig;
+    const EntryId mine{1, 0, 1};
+    rig.settler.hold(Rig::id(1), 1, now);
+    rig.settler.hold(mine, 1, now);
+    CHECK(rig.settler.is_done_with(2));
+    CHECK_FALSE(rig.settler.is_done_with(1));
+    rig.settler.ack(mine);
+    CHECK_FALSE(rig.settler.is_done_with(1)); // not sent
+    rig.settler.send(now);
+    CHECK_FALSE(rig.settler.is_done_with(1)); // not confirmed
+    CHECK(rig.settler.is_done_with(2));
+
+    rig.settler.forget_stream(0);
+    CHECK(rig.settler.is_done_with(0));
+    CHECK(rig.settler.held() == 0);
+    CHECK_FALSE(rig.settler.is_done_with(1));
+}
+
 } // namespace stream_settler_test

@@ -199,6 +199,8 @@ TEST_CASE("every option is checked and named", "[url]") {
     CHECK(refused_field([](Options& o) { o.stream.block = 0ms; }) == "stream.block");
     CHECK(refused_field([](Options& o) { o.stream.min_idle = 9ms; }) == "stream.min_idle");
     CHECK(refused_field([](Options& o) { o.stream.claim_interval = -1ms; }) == "stream.claim_interval");
+    CHECK(refused_field([](Options& o) { o.stream.lease = 99ms; }) == "stream.lease");
+    CHECK(refused_field([&](Options& o) { o.stream.lease = year; }) == "stream.lease");
     CHECK(refused_field([](Options& o) { o.stream.max_deliveries = 0; }) == "stream.max_deliveries");
     CHECK(refused_field([](Options& o) { o.stream.dead_letter_stream = "a b"; }) == "stream.dead_letter_stream");
     CHECK(refused_field([](Options& o) { o.stream.start = static_cast<gossip::StreamStart>(7); }) == "stream.start");

@@ -25,8 +25,9 @@ public:
         void operator()(EntryReceipt* receipt) const noexcept;
     };
 
-    EntryReceipt(EntryReceipts& home, redis::StreamReader& reader, const redis::EntryId& id) noexcept
-        : home_(home), reader_(reader), id_(id) {}
+    EntryReceipt(EntryReceipts& home, redis::StreamReader& reader, const redis::EntryId& id,
+                 std::uint64_t turn) noexcept
+        : home_(home), reader_(reader), id_(id), turn_(turn) {}
 
     void settled(Ending ending, const Error* error) noexcept override {
         const std::unique_ptr<EntryReceipt, Free> self(this);
@@ -36,11 +37,11 @@ public:
             } else if (ending == Ending::failed) {
                 reader_.bury(id_, error == nullptr ? std::string{} : std::string{error->what()});
             } else {
-                reader_.leave(id_);
+                reader_.leave(id_, turn_);
             }
         });
         if (!is_settled) { // the words for the burial found no memory: it is delivered again later
-            succeeds([&] { reader_.leave(id_); });
+            succeeds([&] { reader_.leave(id_, turn_); });
         }
     }
 
@@ -48,12 +49,16 @@ public:
         succeeds([&] { reader_.tried(id_, attempt - before); }); // without memory the server counts one less
     }
 
+    bool may_begin() noexcept override { return turn_ == 0 || reader_.may_begin(id_, turn_); }
+    void leaving() noexcept override { reader_.leaving(id_, turn_); }
+
     std::int64_t before = 0; // attempts that the event had before it came into the stream
 
 private:
     EntryReceipts& home_;
     redis::StreamReader& reader_;
     const redis::EntryId id_;
+    const std::uint64_t turn_;
 };
 
 /// Where receipts come from and go to.
@@ -67,10 +72,10 @@ public:
     explicit EntryReceipts(std::size_t most) noexcept : blocks_(most) {}
 
     /// May throw std::bad_alloc.
-    [[nodiscard]] Owner make(redis::StreamReader& reader, const redis::EntryId& id) {
+    [[nodiscard]] Owner make(redis::StreamReader& reader, const redis::EntryId& id, std::uint64_t turn) {
         static_assert(alignof(EntryReceipt) <= __STDCPP_DEFAULT_NEW_ALIGNMENT__);
         const std::lock_guard lock(mutex_);
-        return Owner{::new (blocks_.take(sizeof(EntryReceipt))) EntryReceipt(*this, reader, id)};
+        return Owner{::new (blocks_.take(sizeof(EntryReceipt))) EntryReceipt(*this, reader, id, turn)};
     }
     void free(EntryReceipt& receipt) noexcept {
         const std::lock_guard lock(mutex_);

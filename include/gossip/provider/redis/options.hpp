@@ -50,6 +50,15 @@ struct StreamOptions {
     std::chrono::milliseconds block{2'000};      // how long the server holds a read that finds nothing
     std::chrono::milliseconds min_idle{60'000};  // unrenewed for so long, an entry's consumer counts as crashed
     std::chrono::milliseconds claim_interval{0}; // how often to look for such entries; 0: a third of min_idle
+    /// One member of the group at a time is active for a stream: it alone reads it, so that order by key, and with one
+    /// worker the order of the stream, holds over all processes. The others stand by, and take over with all that is
+    /// pending, first. All members have to set it.
+    bool single_active = false;
+    /// For how long a member is active after it has last said that it lives, which it does three times in that time.
+    /// One that ends gives its turn up at once; one that dies is replaced when this has passed; one that is halted or
+    /// cut off for longer begins nothing more, and is replaced. Standing by costs one small EVAL for each stream every
+    /// tenth of it, half a second at most. At least 100ms; it needs no relation to command_timeout or min_idle.
+    std::chrono::milliseconds lease{15'000};
     int max_deliveries = 10;          // before an entry is buried; attempts within a bus count, and leave it one
     std::string dead_letter_stream{}; // where it is buried; empty: <prefix>gossip.dead_letters
     StreamStart start = StreamStart::beginning;

@@ -64,8 +64,10 @@ inline constexpr bool writes_json<TrustedRawCodec> = true;
 /// Threads: every member from any thread.
 /// Order:   what one thread publishes is sent in its order; see redis::Publisher for what an outage does to it. What
 ///          arrives enters the engine in the server's order. Order by key holds within a process: members of a group
-///          share a stream entry by entry, and two of them may run events of one key at once and in any order. Across
-///          processes it needs one consumer a group, or a topic for each part of the keys with one consumer each.
+///          share a stream entry by entry, and two of them may run events of one key at once and in any order. With
+///          StreamOptions::single_active it holds over all members: one of them at a time reads a stream, and nothing
+///          that was left, by whomever, is overtaken. What has begun in a process that is then halted or cut off for
+///          longer than the lease may go on there while it and what is behind it runs at the next member.
 /// Cost:    publish encodes on the caller's thread and leaves the rest to an I/O thread. Data that arrives is read
 ///          by the worker that needs it. While the buffer is full the reader looks for room every 1 to 10 ms.
 /// Stalls:  publish waits for room in the outbox under `Overflow::block` while the server is there; without the server

@@ -6,8 +6,10 @@
 #include <gossip/provider/redis/stream_entry.hpp>
 #include <gossip/provider/redis/stream_loop.hpp>
 #include <gossip/provider/redis/stream_state.hpp>
+#include <gossip/provider/redis/stream_turns.hpp>
 #include <gossip/provider/redis/url.hpp>
 
+#include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
@@ -24,7 +26,8 @@ namespace gossip::GOSSIP_VERSION_NAMESPACE::redis {
 ///
 /// Threads: every member from any thread; the listener is called on the one thread that reads. There are two, which
 ///          read by turns: see Readers.
-/// Order:   entries of a stream come in its order; those claimed, or read a second time, come out of it.
+/// Order:   entries of a stream come in its order; those claimed, or read a second time, come out of it. With
+///          `single_active` a member that takes over begins with all that is pending: only repetitions come out of it.
 /// Delivery: at least once. An entry is delivered again when its consumer crashes, when it is not renewed for min_idle,
 ///          when it is left, and when the connection is lost before its acknowledgement arrived. After max_deliveries
 ///          it is buried. A group that the server has lost is made again behind the last entry that this consumer
@@ -45,7 +48,7 @@ public:
     StreamReader(const RedisOptions& options, StreamListener& listener)
         : options_(detail::checked(options)),
           endpoint_(parse_url(options_.url)),
-          loop_(options_, endpoint_, listener, state_, readers_) {
+          loop_(options_, endpoint_, listener, state_, turns_, readers_) {
         readers_.start([this] { loop_.run(); });
     }
     StreamReader(const StreamReader&) = delete;
@@ -65,8 +68,21 @@ public:
 
     /// It is done with: nobody gets it again, once the server has confirmed.
     void ack(const EntryId& id) { state_.settle({detail::Settling::What::ack, id}); }
-    /// It stays pending, and is delivered again after min_idle, to whoever looks first.
-    void leave(const EntryId& id) { state_.settle({detail::Settling::What::leave, id}); }
+    /// It stays pending, and is delivered again after min_idle, to whoever looks first. With `single_active` nothing
+    /// behind it may begin in that turn, 0 meaning the present one: the stream goes to another member as soon as all
+    /// that is held of it has ended, or comes again after the time of a lease.
+    void leave(const EntryId& id, std::uint64_t turn = 0) {
+        const std::uint64_t its = turn == 0 ? turns_.number(id.stream) : turn;
+        turns_.leaving(id, its);
+        state_.settle({detail::Settling::What::leave, id, {}, 0, its});
+    }
+    /// With `single_active`: whether what was read in that turn may begin, still or again. Of a turn that has ended it
+    /// is left.
+    [[nodiscard]] bool may_begin(const EntryId& id, std::uint64_t turn) const noexcept {
+        return turns_.may_begin(id, turn);
+    }
+    /// It will be left, soon: nothing behind it may begin in that turn.
+    void leaving(const EntryId& id, std::uint64_t turn) noexcept { turns_.leaving(id, turn); }
     /// It goes to the dead-letter stream, with its fields and gossip.reason, gossip.stream, gossip.id, gossip.group and
     /// gossip.deliveries, and is acknowledged.
     void bury(const EntryId& id, std::string reason) {
@@ -108,12 +124,17 @@ public:
 
     /// This member's name in the group.
     [[nodiscard]] const std::string& consumer() const noexcept { return loop_.consumer(); }
-    [[nodiscard]] StreamStats stats() const { return state_.stats(); }
+    [[nodiscard]] StreamStats stats() const {
+        StreamStats stats = state_.stats();
+        turns_.read(stats);
+        return stats;
+    }
 
 private:
     const RedisOptions options_;
     const Endpoint endpoint_;
     detail::StreamState state_;
+    detail::StreamTurns turns_;
     detail::StreamLoop loop_;
     detail::Readers readers_;
 };

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -54,6 +55,13 @@ public:
         return rest;
     }
     [[nodiscard]] const std::vector<Item>& items() const noexcept { return items_; }
+    /// Those that `drop(id)` is true for are not there; before the first is popped.
+    template <class Drop>
+    void drop_if(Drop drop) {
+        std::erase_if(items_, [&](const Item& item) { return drop(item.id); });
+    }
+    /// What has not been popped.
+    [[nodiscard]] std::span<const Item> rest() const noexcept { return std::span{items_}.subspan(at_); }
 
 private:
     void take(Reply& reply) {

@@ -103,14 +103,16 @@ private:
 /// An entry as it was read. Lives for the listener's call.
 class StreamEntry {
 public:
-    StreamEntry(std::string_view stream, const EntryId& id, std::int64_t deliveries,
-                detail::ReplyCursor fields) noexcept
-        : stream_(stream), id_(id), deliveries_(deliveries), fields_(fields) {}
+    StreamEntry(std::string_view stream, const EntryId& id, std::int64_t deliveries, detail::ReplyCursor fields,
+                std::uint64_t turn = 0) noexcept
+        : stream_(stream), id_(id), deliveries_(deliveries), fields_(fields), turn_(turn) {}
 
     [[nodiscard]] std::string_view stream() const noexcept { return stream_; }
     [[nodiscard]] const EntryId& id() const noexcept { return id_; }
     /// 1 for the first; more after a claim. What a consumer left unread in its socket when it crashed counts as well.
     [[nodiscard]] std::int64_t deliveries() const noexcept { return deliveries_; }
+    /// In which turn of this member as the stream's active one it was read; 0 where all members read.
+    [[nodiscard]] std::uint64_t turn() const noexcept { return turn_; }
 
     /// Calls `f(name, value)` for each field, in order.
     template <class F>
@@ -139,6 +141,7 @@ private:
     EntryId id_;
     std::int64_t deliveries_;
     detail::ReplyCursor fields_;
+    std::uint64_t turn_;
 };
 
 /// Gets what a StreamReader reads.
@@ -172,7 +175,10 @@ struct StreamStats {
     std::uint64_t lost = 0;     // were pending, and deleted or trimmed before they were read
     std::uint64_t repaired = 0; // groups that the server had lost
     std::uint64_t connects = 0;
-    std::size_t held = 0; // taken and not yet settled with the server
+    std::uint64_t takeovers = 0; // turns as the active member of a stream that have begun here (single_active)
+    std::uint64_t losses = 0;    // of them, those whose lease ran out or was forgotten by the server
+    std::size_t active = 0;      // streams for which this member is the active one now
+    std::size_t held = 0;        // taken and not yet settled with the server
     bool connected = false;
 };
 

@@ -5,6 +5,7 @@
 #include <gossip/provider/redis/options.hpp>
 #include <gossip/provider/redis/server_error.hpp>
 #include <gossip/provider/redis/stream_entry.hpp>
+#include <gossip/provider/redis/stream_lease.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -50,17 +51,20 @@ public:
         return {};
     }
 
-    /// Up to a hundred entries from `from` on that are pending: for this consumer, or for anyone and unrenewed for
-    /// min_idle. `next` is where to go on; nothing at the end.
-    Result pending(std::string_view stream, const EntryId& from, bool own, std::vector<Pending>& found,
+    /// Whose entries: this consumer's, anyone's that are unrenewed for min_idle, or all.
+    enum class Whose : std::uint8_t { own, idle, all };
+
+    /// Up to a hundred entries from `from` on that are pending. `next` is where to go on; nothing at the end.
+    Result pending(std::string_view stream, const EntryId& from, Whose whose, std::vector<Pending>& found,
                    std::optional<EntryId>& next) {
+        const bool own = whose == Whose::own;
+        const bool asks_idle = whose == Whose::idle && knows_idle_;
         const Number idle{std::int64_t{options_.stream.min_idle.count()}};
         const Number page{page_size};
         next.reset();
-        Result asked = own || !knows_idle_
-                           ? ask_pending(stream, {IdText{from}, "+", page, consumer_}, own)
-                           : ask({"XPENDING", stream, options_.group, "IDLE", idle, IdText{from}, "+", page});
-        if (asked && !own && knows_idle_ && reply().failed() && first_word(reply().line()) == "ERR") {
+        Result asked = asks_idle ? ask({"XPENDING", stream, options_.group, "IDLE", idle, IdText{from}, "+", page})
+                                 : ask_pending(stream, {IdText{from}, "+", page, consumer_}, own);
+        if (asked && asks_idle && reply().failed() && first_word(reply().line()) == "ERR") {
             knows_idle_ = false; // before 6.2
             asked = ask_pending(stream, {IdText{from}, "+", page, consumer_}, false);
         }
@@ -77,7 +81,7 @@ public:
             const bool is_own = at.text() == consumer_;
             const std::int64_t idle_for = at.integer();
             const std::int64_t deliveries = at.integer();
-            if (own || knows_idle_ || idle_for >= options_.stream.min_idle.count()) {
+            if (whose != Whose::idle || knows_idle_ || idle_for >= options_.stream.min_idle.count()) {
                 found.push_back({id, deliveries, is_own});
             }
             next = after(id);
@@ -270,6 +274,11 @@ public:
             "if #redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', 1, ARGV[2]) == 0 then "
             "return redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], ARGV[2]) end return -1";
         return ask({"EVAL", script, "1", stream, options_.group, name});
+    }
+
+    /// Gives a stream's lease up, if it is ours.
+    Result release(std::string_view stream, std::string_view token) {
+        return ask({"EVAL", release_script, "1", lease_key(options_, stream), token});
     }
 
     /// The names of all streams, or `refusal` says why not.

@@ -162,7 +162,7 @@ private:
         Engine& engine = *engine_.get(); // [started] by whoever listened
         if (stalled_) {
             stalled_ = false;
-            if (entry.id() == stalled_id_) {
+            if (entry.id() == stalled_id_ && entry.turn() == stalled_turn_) {
                 stalled_ = inbound_.retry(engine) == Inbound::Taken::no;
                 return !stalled_;
             } // else the connection was lost meanwhile: the other one comes again, here or elsewhere
@@ -171,7 +171,7 @@ private:
         redis::StreamReader& reader = *opened();
         const std::string_view name = entry.stream().substr(std::min(options_.prefix.size(), entry.stream().size()));
         const std::string_view message = entry.field(stream_field);
-        auto receipt = receipts_.make(reader, entry.id());
+        auto receipt = receipts_.make(reader, entry.id(), entry.turn());
         switch (inbound_.take(engine, name, message, receipt.get(), entry.deliveries(), receipt->before)) {
         case Inbound::Taken::yes:
         case Inbound::Taken::closed:
@@ -181,11 +181,12 @@ private:
             static_cast<void>(receipt.release());
             stalled_ = true;
             stalled_id_ = entry.id();
+            stalled_turn_ = entry.turn();
             return false;
         case Inbound::Taken::no_memory:
             return false;
         case Inbound::Taken::given_up:
-            reader.leave(entry.id());
+            reader.leave(entry.id(), entry.turn());
             return true;
         case Inbound::Taken::malformed:
             break;
@@ -205,6 +206,7 @@ private:
     std::mutex taking_;
     bool stalled_ = false;
     redis::EntryId stalled_id_{};
+    std::uint64_t stalled_turn_ = 0;
 
     mutable std::mutex mutex_;
     bool closed_ = false;                         // under mutex_

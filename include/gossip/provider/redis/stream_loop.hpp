@@ -7,8 +7,9 @@
 #include <gossip/provider/redis/readers.hpp>
 #include <gossip/provider/redis/server_error.hpp>
 #include <gossip/provider/redis/stream_entry.hpp>
+#include <gossip/provider/redis/stream_holder.hpp>
 #include <gossip/provider/redis/stream_state.hpp>
-#include <gossip/provider/redis/stream_tender.hpp>
+#include <gossip/provider/redis/stream_turns.hpp>
 #include <gossip/provider/redis/url.hpp>
 
 #include <algorithm>
@@ -26,15 +27,15 @@ namespace gossip::GOSSIP_VERSION_NAMESPACE::redis::detail {
 /// What the threads of a StreamReader do: reads, hands on, settles, claims, repairs.
 ///
 /// Threads: all of it on the one thread that reads; what others ask for and learn is in StreamState.
-class StreamLoop : private StreamTender {
+class StreamLoop : private StreamHolder {
 public:
     StreamLoop(const RedisOptions& options, const Endpoint& endpoint, StreamListener& listener, StreamState& state,
-               Readers& readers)
-        : StreamTender{options, endpoint, listener, state},
+               StreamTurns& turns, Readers& readers)
+        : StreamHolder{options, endpoint, listener, state, turns},
           readers_{readers},
           reading_{endpoint, options, "reader", state.interrupt} {}
 
-    using StreamTender::consumer;
+    using StreamHolder::consumer;
 
     /// Returns when it is over, or when another thread reads: then nothing of this is touched any more.
     void run() {
@@ -79,14 +80,15 @@ private:
         }
         client_id_ = ReplyCursor{reading_.reply()}.integer();
         const auto now = SteadyClock::now();
+        begin_leases(now);
         if (Result made = make_groups(true); !made) {
             return made;
         }
         scans_.clear();
         has_looks_ = false;
         for (std::uint32_t i = 0; i < streams_.size(); ++i) {
-            if (streams_[i].is_active) {
-                scans_.push_back({i, {0, 0, i}, true});
+            if (reads(i)) {
+                scans_.push_back({i, {0, 0, i}, StreamKeeper::Whose::own});
             }
         }
         claim_at_ = later(now, claim_interval());
@@ -122,6 +124,9 @@ private:
         }
         if (done_) {
             return {};
+        }
+        if (Result kept = keep_leases(now, may_read_, until_); !kept) {
+            return kept;
         }
         settler_.send(now);
         if (Result tended = tend(now); !tended) {
@@ -165,7 +170,7 @@ private:
         if (!may_read_) {
             if (!read_out_) {
                 for (StreamBatch& batch : batches_) {
-                    settler_.give_back(batch.take_rest());
+                    give_back(batch.take_rest());
                 }
                 state_.reading_stopped();
             }
@@ -184,7 +189,7 @@ private:
             if (asked.what == Settling::What::ack) {
                 settler_.ack(asked.id);
             } else if (asked.what == Settling::What::leave) {
-                settler_.forget(asked.id);
+                left(asked);
             } else if (asked.what == Settling::What::tried) {
                 settler_.tried(asked.id, asked.attempts, now);
             } else {
@@ -230,8 +235,8 @@ private:
         if (may_read_ && now >= claim_at_) {
             claim_at_ = later(now, claim_interval());
             for (std::uint32_t i = 0; i < streams_.size() && !has_looks_; ++i) {
-                if (streams_[i].is_active) {
-                    scans_.push_back({i, {0, 0, i}, false});
+                if (reads(i)) {
+                    scans_.push_back({i, {0, 0, i}, StreamKeeper::Whose::idle});
                 }
             }
             has_looks_ = !scans_.empty(); // those that wait for room are enough
@@ -282,7 +287,8 @@ private:
                 if (is_alone && readers_.may_step_out()) {
                     place_ = listener_.borrow_place();
                 }
-                if (!listener_.entry({stream.name, item.id, is_claimed ? claimed->deliveries : 1, item.fields})) {
+                if (!listener_.entry({stream.name, item.id, is_claimed ? claimed->deliveries : 1, item.fields,
+                                      turn_of(item.id.stream)})) {
                     stall(now);
                     return;
                 }
@@ -325,20 +331,9 @@ private:
             return {};
         }
         pause_ = std::chrono::milliseconds{1};
-        const Number most{count};
-        const Number block{std::int64_t{options_.stream.block.count()}};
-        arguments_.assign({"XREADGROUP", "GROUP", options_.group, consumer_, "COUNT", most, "BLOCK", block, "STREAMS"});
-        const std::size_t head = arguments_.size();
-        for (const Stream& stream : streams_) {
-            if (stream.is_active) {
-                arguments_.emplace_back(stream.name);
-            }
-        }
-        if (arguments_.size() == head) {
+        if (!queue_read(reading_, count)) {
             return {};
         }
-        arguments_.resize(head + (arguments_.size() - head) * 2, ">");
-        reading_.queue(Arguments{arguments_});
         read_out_ = true;
         read_until_ = now + options_.stream.block + options_.command_timeout;
         until_ = std::min(until_, read_until_);
@@ -392,9 +387,7 @@ private:
         if (!reading_.reply().failed()) {
             backoff_.reset();
             news_.taken();
-            StreamBatch& batch = batches_[batches_[current_].empty() ? current_ : current_ ^ 1U];
-            batch.take_read(reading_.reply(), [this](std::string_view name) { return number_of(name); });
-            hold_batch(batch);
+            StreamHolder::take_read(reading_.reply());
             return {};
         }
         return heal(std::string{reading_.reply().line()});
@@ -419,8 +412,7 @@ private:
     }
 
     Readers& readers_;
-    Connection reading_;                      // asleep in the server most of the time
-    std::vector<std::string_view> arguments_; // of the read; kept for its memory
+    Connection reading_; // asleep in the server most of the time
     std::vector<Settling> asks_;
     std::size_t settled_ = 0; // of them
     std::int64_t client_id_ = 0;

@@ -75,6 +75,18 @@ public:
         held_.erase(id);
     }
     void forget(const EntryId& id) { held_.erase(id); }
+    /// The stream is another's: what is held of it is renewed no more.
+    void forget_stream(std::uint32_t stream) {
+        std::erase_if(held_, [stream](const auto& each) { return each.first.stream == stream; });
+    }
+    /// All that was held of it has ended, and the server has confirmed that.
+    [[nodiscard]] bool is_done_with(std::uint32_t stream) const {
+        const auto is_its = [stream](const EntryId& id) { return id.stream == stream; };
+        return std::none_of(held_.begin(), held_.end(), [&](const auto& each) { return is_its(each.first); }) &&
+               std::none_of(acks_.begin(), acks_.end(), is_its) &&
+               std::none_of(asked_.begin(), asked_.end(),
+                            [&](const Asked& asked) { return asked.what == What::ack && is_its(asked.ids.front()); });
+    }
 
     /// Raises the server's count of deliveries. What was not renewed in time may be another's by now: its count is
     /// raised when the next renewal has found that it is not.
@@ -123,6 +135,17 @@ public:
         connection_.queue(arguments);
         note({What::nothing, {}});
     }
+
+    /// Queues a question about a stream's lease; the answer is one of `take_answers`.
+    void ask_about(std::uint32_t stream, std::initializer_list<std::string_view> arguments) {
+        connection_.queue(arguments);
+        note({What::lease, {EntryId{0, 0, stream}}});
+    }
+    struct Answer {
+        std::uint32_t stream;
+        std::optional<std::int64_t> number; // or the server refused
+    };
+    [[nodiscard]] std::vector<Answer> take_answers() noexcept { return std::exchange(answers_, {}); }
 
     [[nodiscard]] bool is_silent(Deadline now) const noexcept {
         return !asked_.empty() && now >= heard_ + options_.command_timeout;
@@ -176,7 +199,7 @@ public:
     }
 
 private:
-    enum class What : std::uint8_t { ack, renewal, owner, nothing };
+    enum class What : std::uint8_t { ack, renewal, owner, lease, nothing };
     struct Asked {
         What what;
         std::vector<EntryId> ids;
@@ -309,6 +332,12 @@ private:
             renewed(asked.ids);
         } else if (asked.what == What::owner && !reply.failed()) {
             owned(asked.ids.front());
+        } else if (asked.what == What::lease) {
+            if (reply.failed()) {
+                refusal = server_error(reply.line());
+            }
+            const std::uint32_t stream = asked.ids.front().stream;
+            answers_.push_back({stream, reply.failed() ? std::nullopt : std::optional{ReplyCursor{reply}.integer()}});
         }
         return {};
     }
@@ -370,6 +399,7 @@ private:
     std::deque<Asked> asked_;        // in the order of the answers
     std::vector<EntryId> spare_run_; // of an answered question, for the next one
     std::size_t in_flight_ = 0;      // acknowledgements
+    std::vector<Answer> answers_;    // about leases
     std::uint64_t acked_ = 0;
     Deadline renew_at_{};
     Deadline pause_until_{};

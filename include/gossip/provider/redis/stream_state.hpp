@@ -30,6 +30,7 @@ struct Settling {
     EntryId id;
     std::string reason{};
     std::int64_t attempts = 0; // with `tried`
+    std::uint64_t turn = 0;    // with `leave`: see StreamEntry
 };
 
 /// What the threads of a StreamReader's users and the one that reads tell each other.

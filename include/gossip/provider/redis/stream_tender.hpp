@@ -50,7 +50,7 @@ protected:
     struct Scan {
         std::uint32_t stream;
         EntryId from;
-        bool own;
+        StreamKeeper::Whose whose;
     };
     struct Burial {
         EntryId id;
@@ -143,8 +143,8 @@ protected:
             const bool is_new = !stream.is_active && !refusal;
             stream.is_active = !refusal;
             stream.is_known |= !refusal;
-            if (is_new) {
-                scans_.push_back({number, {0, 0, number}, true});
+            if (is_new && !options_.stream.single_active) {
+                scans_.push_back({number, {0, 0, number}, StreamKeeper::Whose::own});
             }
             state_.answer(name, refusal);
         }
@@ -210,13 +210,13 @@ protected:
         std::optional<EntryId> next;
         Result result = finish();
         if (result) {
-            result = keeper_.pending(stream, scan.from, scan.own, found, next);
+            result = keeper_.pending(stream, scan.from, scan.whose, found, next);
         }
         if (!result) {
             return result;
         }
         if (next) {
-            scans_.push_front({scan.stream, *next, scan.own});
+            scans_.push_front({scan.stream, *next, scan.whose});
         }
         const auto is_settled = [this](const EntryId& id) {
             return settler_.knows(id) ||
@@ -238,10 +238,11 @@ protected:
         const std::vector<StreamKeeper::Pending> poison(middle, found.end());
         found.erase(middle, found.end());
         if (const std::size_t most = room(); found.size() > most) {
-            scans_.push_front({scan.stream, found[most].id, scan.own});
+            scans_.push_front({scan.stream, found[most].id, scan.whose});
             found.resize(most);
         }
-        const std::chrono::milliseconds idle = scan.own ? std::chrono::milliseconds{0} : options_.stream.min_idle;
+        const std::chrono::milliseconds idle =
+            scan.whose == StreamKeeper::Whose::idle ? options_.stream.min_idle : std::chrono::milliseconds{0};
         if (!poison.empty()) {
             result = condemn(stream, scan.stream, poison, idle);
         }

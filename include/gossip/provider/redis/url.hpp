@@ -235,6 +235,7 @@ inline void check(const StreamOptions& options) {
     require_duration(options.block, 1ms, "stream.block", second);
     require_duration(options.min_idle, 10ms, "stream.min_idle", "must be between 10ms and 365 days");
     require_duration(options.claim_interval, 0ms, "stream.claim_interval", "must be between 0 and 365 days");
+    require_duration(options.lease, 100ms, "stream.lease", "must be between 100ms and 365 days");
     require(options.max_deliveries >= 1, "stream.max_deliveries", options.max_deliveries, "must be at least 1");
     require_word(options.dead_letter_stream, "stream.dead_letter_stream");
     require(options.start == StreamStart::beginning || options.start == StreamStart::now, "stream.start",
