@@ -250,6 +250,8 @@ public:
         const unsigned place = lot_.borrow(*this);
         return place == lot_.nobody ? std::nullopt : std::optional<unsigned>(place);
     }
+    /// Instead of `work_in`, by who has something else to do after all: what there is wakes the worker.
+    void give_back(unsigned place) noexcept { lot_.give_back(place, *this); }
     /// Does what the worker would do that it has the place of. What came meanwhile, and is left, wakes that one.
     void work_in(unsigned place) {
         // The last turn finds nothing, like that of a worker before it sleeps.

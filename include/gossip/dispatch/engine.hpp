@@ -151,14 +151,22 @@ public:
     /// The same for data that no event has been made of; `wants_event` if some processor would see one.
     Sync publish_sync(const EventType& type, const PayloadOps* ops, const void* data, SyncOutcome& outcome) noexcept;
     /// An event from elsewhere: waits for room for at most `patience`, whatever the policy says but `drop_oldest`, so
-    /// that a reader can look now and then whether it is to stop. From here on its receipt is the engine's.
-    PublishStatus receive(Event& event, std::chrono::nanoseconds patience);
+    /// that a reader can look now and then whether it is to stop. From here on its receipt is the engine's. A `place`
+    /// that the caller has borrowed is given back, and is none any more, before anything that takes its time: where
+    /// there is no room, and so also before a drop hook.
+    PublishStatus receive(Event& event, std::chrono::nanoseconds patience, std::optional<unsigned>* place = nullptr);
     /// For a thread that reads, and is about to `receive` a single event: where all workers sleep it takes the place of
     /// one, and runs the event by `work_in`, so that it need not wait for a thread to wake up. At most `workers`
     /// threads run processors as before. None if that can't be: then `receive` wakes a worker.
     /// Stalls: `work_in` for as long as a worker's turn takes, user code included.
     [[nodiscard]] std::optional<unsigned> borrow_place() noexcept { return pool_.borrow_place(); }
     void work_in(unsigned place) { pool_.work_in(place); }
+    /// Instead of `work_in`: a worker goes on there. None is none afterwards.
+    void give_back(std::optional<unsigned>& place) noexcept {
+        if (const std::optional<unsigned> borrowed = std::exchange(place, std::nullopt)) {
+            pool_.give_back(*borrowed);
+        }
+    }
     /// One that was read and can't be received any more: it counts as accepted and as abandoned.
     void lose(Event& event) noexcept;
     /// Accepts an event that nobody can be told to come back with, such as one whose time has come.

@@ -78,10 +78,7 @@ inline PublishStatus Engine::publish(Event& event, bool may_wait) {
     }
 }
 
-inline PublishStatus Engine::receive(Event& event, std::chrono::nanoseconds patience) {
-    if (settings_.overflow == Overflow::drop_oldest) {
-        return publish(event, false);
-    }
+inline PublishStatus Engine::receive(Event& event, std::chrono::nanoseconds patience, std::optional<unsigned>* place) {
     switch (offer(event)) {
     case EventRing::Refusal::none:
         return PublishStatus::accepted;
@@ -90,6 +87,12 @@ inline PublishStatus Engine::receive(Event& event, std::chrono::nanoseconds pati
     case EventRing::Refusal::gated:
     case EventRing::Refusal::full:
         break;
+    }
+    if (place != nullptr) {
+        give_back(*place);
+    }
+    if (settings_.overflow == Overflow::drop_oldest) {
+        return publish(event, false);
     }
     if (inside(this)) {
         return publish_spilling(event) ? PublishStatus::accepted : PublishStatus::closed;

@@ -266,4 +266,39 @@ TEST_CASE("a bus may end at any moment of a single event's way", "[in_place]") {
     }
 }
 
+TEST_CASE("a drop hook that is told by who reads keeps no worker", "[in_place]") {
+    GOSSIP_NEEDS_REDIS()
+    const RedisServer server; // Streams: nothing is read where there is no room
+    RedisBus shop{options(server, RedisMode::pub_sub)};
+    RedisBus* home = nullptr;
+    std::atomic<int> runs{0};
+    std::atomic<bool> worked{false}; // beside the hook
+    const auto drop = [&](const gossip::Event&, gossip::DropReason) {
+        static_cast<void>(home->publish(here, {.priority = gossip::Priority::high}));
+        worked = eventually([&] { return runs == 1; });
+    };
+    RedisBus bus{options(server, RedisMode::pub_sub),
+                 Config{.workers = 1, .buffer_size = 2, .overflow = gossip::Overflow::drop_oldest, .on_drop = drop}};
+    home = &bus;
+    std::optional<gossip::Deferral> open;
+    std::atomic<bool> holds{false}; // the key
+    auto l = bus.subscribe(here, [&] { ++runs; });
+    auto s = bus.subscribe(counted, [&](Context& context, const int& number) {
+        if (number == 0) {
+            open = context.defer();
+            holds = true;
+        }
+    });
+    for (int i = 0; i < 3; ++i) {
+        REQUIRE(eventually([&] { return i == 0 || holds; }));
+        CHECK(shop.publish(counted, i, {.key = "k"}) == PublishStatus::accepted);
+    }
+    REQUIRE(eventually([&] { return bus.stats().waiting == 2; })); // for the end of the first
+    CHECK(shop.publish(counted, 3, {.key = "k"}) == PublishStatus::accepted);
+    CHECK(eventually([&] { return bus.stats().dropped == 1; }));
+    CHECK(worked);
+    open.reset();
+    CHECK(bus.shutdown().adds_up());
+}
+
 } // namespace in_place_test

@@ -835,4 +835,50 @@ TEST_CASE("a failure that there is no memory for is told to the error hook where
     CHECK(receipt.is(Ending::abandoned));
 }
 
+TEST_CASE("where an event finds no room the place that was borrowed for it is the worker's again", "[receiving]") {
+    const gossip_test::Bounded bounded("a borrowed place and no room");
+    const bool drops = GENERATE(false, true);
+    Bus* home = nullptr;
+    std::atomic<int> ticks{0};
+    std::atomic<bool> worked{false}; // beside the hook
+    const auto drop = [&](const Event&, gossip::DropReason) {
+        CHECK_NOFAIL(home->publish(tick) == PublishStatus::accepted);
+        worked = eventually([&] { return ticks == 1; });
+    };
+    Bus bus{Config{.workers = 1,
+                   .buffer_size = 2,
+                   .overflow = drops ? gossip::Overflow::drop_oldest : gossip::Overflow::block,
+                   .on_drop = drop}};
+    home = &bus;
+    std::optional<gossip::Deferral> open;
+    std::atomic<bool> holds{false}; // the key
+    auto s = bus.subscribe(number, [&](Context& context, const int& value) {
+        if (value == 0) {
+            open = context.defer();
+            holds = true;
+        }
+    });
+    auto l = bus.subscribe(tick, [&] { ++ticks; });
+    for (int i = 0; i < 3; ++i) {
+        REQUIRE(eventually([&] { return i == 0 || holds; }));
+        CHECK(bus.publish(number, i, {.key = "k", .priority = gossip::Priority::low}) == PublishStatus::accepted);
+    }
+    REQUIRE(eventually([&] { return bus.stats().waiting == 2; })); // for the end of the first
+    gossip::detail::Engine& engine = *bus.provider().engine;
+    std::optional<unsigned> place;
+    REQUIRE(eventually([&] { return (place = engine.borrow_place()).has_value(); }));
+    Event event = Event{number, 3}.with_key("k").with_priority(gossip::Priority::low);
+    if (drops) {
+        CHECK(engine.receive(event, 0ns, &place) == PublishStatus::accepted);
+        CHECK(worked);
+    } else {
+        CHECK(bus.publish(tick) == PublishStatus::accepted);
+        CHECK(engine.receive(event, 0ns, &place) == PublishStatus::full);
+        CHECK(eventually([&] { return ticks == 1; }));
+    }
+    CHECK_FALSE(place);
+    open.reset();
+    CHECK(bus.shutdown().adds_up());
+}
+
 } // namespace receiving_test

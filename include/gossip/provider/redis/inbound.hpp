@@ -51,6 +51,14 @@ public:
     Inbound(const Inbound&) = delete;
     Inbound& operator=(const Inbound&) = delete;
 
+    /// For what comes next, where that is alone: see Engine::borrow_place. Where it finds no room the place is given
+    /// back at once; else it is the caller's, who asks for it afterwards.
+    [[nodiscard]] bool borrow_place(Engine& engine) noexcept {
+        place_ = engine.borrow_place();
+        return place_.has_value();
+    }
+    [[nodiscard]] std::optional<unsigned> borrowed_place() noexcept { return std::exchange(place_, std::nullopt); }
+
     /// `name`: of the channel or stream that the message came on, without the prefix. `receipt` is the engine's when
     /// the answer is `yes`, waits with the event when it is `no`, has been settled when it is `closed`, and is the
     /// caller's otherwise. `deliveries`: which one this is. `before`, set before the engine has the event:
@@ -85,11 +93,15 @@ public:
         PublishStatus status = PublishStatus::full;
         const Result offered = guard([&] {
             if (waiting_inside_.get() != 0) { // looked at again and again
+                engine.give_back(place_);     // a drop hook may come in between
                 status = engine.publish_spilling(*pending_) ? PublishStatus::accepted : PublishStatus::closed;
             } else {
-                status = engine.receive(*pending_, patience);
+                status = engine.receive(*pending_, patience, &place_);
             }
         });
+        if (!offered || status != PublishStatus::accepted) {
+            engine.give_back(place_);
+        }
         if (!offered || status == PublishStatus::full) {
             return Taken::no; // without memory: later, perhaps
         }
@@ -200,7 +212,8 @@ private:
     LateReports& reports_;
     Envelope envelope_;
     std::unordered_map<std::string, EventType, NameHash, std::equal_to<>> names_;
-    std::optional<Event> pending_; // read, and there was no room for it
+    std::optional<Event> pending_;  // read, and there was no room for it
+    std::optional<unsigned> place_; // that a worker has lent for it
     int shortages_ = 0;
     SharedCount<> malformed_;
     SharedCount<> unread_;

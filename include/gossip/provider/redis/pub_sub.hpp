@@ -314,9 +314,8 @@ private:
             return {};
         }
         const std::string_view what = at.text();
-        if (is_alone && what.ends_with("message") && readers_.may_step_out()) {
-            place_ = listener_.borrow_place();
-        }
+        const bool is_lent =
+            is_alone && what.ends_with("message") && readers_.may_step_out() && listener_.borrow_place();
         if (what == "message") {
             const std::string_view name = at.text();
             taken = listener_.message(name, at.text(), {});
@@ -330,6 +329,9 @@ private:
             pinged_ = false;
         } else {
             settle(State::confirmed, std::nullopt);
+        }
+        if (is_lent) {
+            place_ = listener_.borrowed_place();
         }
         return {};
     }

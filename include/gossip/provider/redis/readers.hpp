@@ -18,9 +18,11 @@ namespace gossip::GOSSIP_VERSION_NAMESPACE::redis {
 /// sleeper, on the thread that has read it, once that has left the reading to another.
 class InPlace {
 public:
-    /// Asked before the event is handed on. None: whoever takes it wakes somebody.
-    [[nodiscard]] virtual std::optional<unsigned> borrow_place() noexcept { return std::nullopt; }
-    /// Called afterwards, once for each place; user code runs in here, and may take its time.
+    /// Asked before the event is handed on. False: whoever takes it wakes somebody.
+    [[nodiscard]] virtual bool borrow_place() noexcept { return false; }
+    /// Asked afterwards, if that was true. None: there was no room for the event, and the place has been given back.
+    [[nodiscard]] virtual std::optional<unsigned> borrowed_place() noexcept { return std::nullopt; }
+    /// Called then, once for each place; user code runs in here, and may take its time.
     virtual void work_in(unsigned /*place*/) noexcept {}
 
 protected:

@@ -117,9 +117,10 @@ public:
         }
     }
 
-    [[nodiscard]] std::optional<unsigned> borrow_place() noexcept override {
-        return engine_.get()->borrow_place(); // [started] by whoever listened
+    [[nodiscard]] bool borrow_place() noexcept override {
+        return inbound_.borrow_place(*engine_.get()); // [started] by whoever listened
     }
+    [[nodiscard]] std::optional<unsigned> borrowed_place() noexcept override { return inbound_.borrowed_place(); }
     void work_in(unsigned place) noexcept override {
         engine_.get()->work_in(place); // [started] by whoever listened
     }

@@ -284,11 +284,13 @@ private:
                 const auto claimed =
                     std::find_if(claimed_.begin(), claimed_.end(), [&](const auto& c) { return c.id == item.id; });
                 const bool is_claimed = claimed != claimed_.end();
-                if (is_alone && readers_.may_step_out()) {
-                    place_ = listener_.borrow_place();
+                const bool is_lent = is_alone && readers_.may_step_out() && listener_.borrow_place();
+                const bool taken = listener_.entry(
+                    {stream.name, item.id, is_claimed ? claimed->deliveries : 1, item.fields, turn_of(item.id.stream)});
+                if (is_lent) {
+                    place_ = listener_.borrowed_place();
                 }
-                if (!listener_.entry({stream.name, item.id, is_claimed ? claimed->deliveries : 1, item.fields,
-                                      turn_of(item.id.stream)})) {
+                if (!taken) {
                     stall(now);
                     return;
                 }
