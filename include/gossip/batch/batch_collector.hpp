@@ -158,6 +158,7 @@ public:
                 if (const Mark mark = chunk->mark(i); mark.part == nullptr) {
                     engine().abandon(seat, chunk->event(i), mark.kind);
                 } else {
+                    const OwnScope own(mark.kind == Kind::letter);
                     mark.part->home->settle_collected(seat, *mark.part, {}); // abandoned as a whole before
                 }
             }

@@ -23,6 +23,7 @@ public:
         }
     }
     void give_up(Engine& engine, Seat& seat) noexcept override {
+        const OwnScope own(part_.home->kind() == Kind::letter);
         const bool turn = has_turn();
         const Ref<Subscriber> subscriber = part_.subscriber;
         part_.begin();
@@ -168,6 +169,7 @@ inline void Engine::hand_on(Subscriber& subscriber) noexcept {
             const std::lock_guard lock(limit.mutex);
             limit.under_way.take();
         }
+        const OwnScope own(next->home->kind() == Kind::letter);
         Seat& seat = seats_.sit_down();
         next->begin();
         next->home->settle(seat, *next, errors::out_of_memory);

@@ -1,6 +1,7 @@
 #include <gossip/gossip.hpp>
 #include <gossip/testing.hpp>
 
+#include "support/allocation_counter.hpp"
 #include "support/catch.hpp"
 #include "support/eventually.hpp"
 
@@ -8,8 +9,10 @@
 #include <atomic>
 #include <chrono>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace limiting_test {
@@ -334,6 +337,33 @@ TEST_CASE("who publishes synchronously on the only worker does not wait for a tu
     CHECK(ok);
     CHECK(order == std::vector<int>{0, 1, 2, 3, 4}); // those in line have kept their order
     CHECK(bus.stats().handled == 6);
+}
+
+TEST_CASE("a hook that drains does not wait for the event that there was no memory to hand a turn on to",
+          "[limiting]") {
+    if (!support::allocations_are_counted()) {
+        return;
+    }
+    std::optional<gossip::EventBus<>> bus;
+    std::vector<bool> drained;
+    gossip::Config config{.workers = 0};
+    config.on_error = [&](const gossip::ErrorReport&) { drained.push_back(bus->drain(0ns)); };
+    bus.emplace(std::move(config));
+    auto s = bus->subscribe(number,
+                            [&](const int&) {
+                                CHECK(bus->publish(number, 2) == gossip::PublishStatus::accepted);
+                                std::thread([&] { CHECK(bus->poll() == 1); }).join(); // gets in line
+                                support::fail_allocation_after(0);
+                            },
+                            {.max_concurrency = 1});
+    CHECK(bus->publish(number, 1) == gossip::PublishStatus::accepted);
+
+    bus->poll();
+
+    support::fail_allocation_after(-1);
+    CHECK(drained == std::vector<bool>{true});
+    CHECK(bus->shutdown().failed == 1);
+    s.detach();
 }
 
 TEST_CASE("an event that can't even get in line for its turn is handled when the subscription ends", "[limiting]") {
