@@ -396,9 +396,7 @@ private:
         Frame& frame = *innermost;
         frame.letters += letters;
         frame.events += events;
-        callable_->run(engine(), seat, subscriber(), chunk, contents);
-        frame.letters -= letters;
-        frame.events -= events;
+        callable_->run(engine(), seat, subscriber(), chunk, contents); // which takes each off again with its end
         return put_away(chunk, 1, contents.simple);
     }
 

@@ -261,6 +261,7 @@ private:
             }
             if (handled != 0) {
                 seat.ledger.add(Tally::handled, handled);
+                innermost->events -= static_cast<std::uint32_t>(handled); // no longer this run's own
             }
         }
 
@@ -297,6 +298,7 @@ private:
             const Collector::Mark mark = chunk.mark(place);
             engine.settle_item(seat, chunk.event(place), mark.part, mark.kind, mark.attempt, subscriber,
                                std::move(result));
+            --(mark.kind == Kind::letter ? innermost->letters : innermost->events); // or others have it still
         }
     };
 

@@ -386,6 +386,33 @@ TEST_CASE("drain from inside a batch's run ignores what that run has, and nothin
     CHECK(drained == std::vector<bool>{true, false});
 }
 
+TEST_CASE("a hook that drains does not wait for what its batch has ended before", "[batch_collector]") {
+    std::optional<gossip::EventBus<>> bus;
+    std::vector<bool> drained;
+    gossip::Config config{.workers = 0};
+    config.on_error = [&](const gossip::ErrorReport&) { drained.push_back(bus->drain(0ns)); };
+    bus.emplace(std::move(config));
+    auto s = bus->subscribe(number, gossip::batch<int>({.size = 4, .attempts = 2}, [&](std::span<const int> items) {
+                                gossip::BatchResult result;
+                                for (std::size_t i = 0; i < items.size(); ++i) {
+                                    if (items[i] > 1) {
+                                        result.fail(i, gossip::ProcessingError{"more than one"});
+                                    }
+                                }
+                                drained.push_back(bus->drain(0ns));
+                                return result;
+                            }));
+
+    for (int i = 1; i <= 4; ++i) {
+        CHECK(bus->publish(number, i) == gossip::PublishStatus::accepted);
+    }
+    bus->poll();
+
+    CHECK(drained == std::vector<bool>(5, true)); // two runs, and the ends of three
+    CHECK(bus->shutdown().failed == 3);
+    s.detach();
+}
+
 TEST_CASE("drain from inside a run is true with shares of events in it", "[batch_collector]") {
     std::vector<bool> drained;
     gossip::EventBus<> bus{gossip::Config{.workers = 0}};
