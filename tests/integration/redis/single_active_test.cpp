@@ -413,6 +413,152 @@ TEST_CASE("who is cut off for longer than its lease begins nothing more, also be
     CHECK(a.shutdown(10ms).adds_up()); // its server is gone
 }
 
+TEST_CASE("what was read in a turn that is over comes after what that turn has left", "[single_active]") {
+    GOSSIP_NEEDS_REDIS()
+    const RedisServer server;
+    CuttingProxy proxy{server};
+    constexpr int count = 40;
+    auto options = single(proxy.url(), short_lease);
+    std::atomic<int> allowed{0};
+    std::mutex mutex;
+    std::vector<int> seen;
+    const auto seen_by_now = [&] {
+        const std::lock_guard lock(mutex);
+        return seen.size();
+    };
+    RedisBus shop{single(server.url())};
+    RedisBus a{options, Config{.workers = 1, .buffer_size = 8}};
+    auto sa = a.subscribe(counted, [&](const int& n) {
+        {
+            const std::lock_guard lock(mutex);
+            seen.push_back(n);
+        }
+        static_cast<void>(eventually([&] { return allowed > n; }));
+    });
+    REQUIRE(eventually([&] { return is_active(a); }));
+    publish(shop, 0, count, 1);
+    REQUIRE(eventually([&] { return seen_by_now() == 1 && a.stats().waiting == 8; }));
+
+    proxy.keep_reads(true);
+    const long held = pending(server);
+    allowed = 1; // there is room: something is read, and its answer is kept
+    REQUIRE(eventually(
+        [&] { return seen_by_now() == 2 && a.provider().stats().stream.acked == 1 && pending(server) == held; }));
+    server.command({"SET", "gossip.active:shop:shop.counted", "another", "PX", "1000"});
+    REQUIRE(eventually([&] { return a.provider().stats().stream.losses == 1; }));
+    allowed = count;
+    REQUIRE(eventually([&] { return a.provider().stats().stream.takeovers == 2; }));
+    CHECK(seen_by_now() == 2);
+    proxy.keep_reads(false);
+    REQUIRE(eventually([&] {
+        const std::lock_guard lock(mutex);
+        return !seen.empty() && seen.back() == count - 1;
+    }));
+    int expected = 0;
+    for (const int n : seen) {
+        CHECK(n <= expected); // what is less comes again
+        expected = std::max(expected, n + 1);
+    }
+    CHECK(a.drain(30s));
+    CHECK(pending(server) == 0);
+}
+
+TEST_CASE("a takeover that an outage or a refusal has interrupted goes on before anything new is read",
+          "[single_active]") {
+    GOSSIP_NEEDS_REDIS()
+    const RedisServer server;
+    constexpr int count = 400;
+    RedisBus shop{single(server.url())};
+    server.command({"XGROUP", "CREATE", "shop.counted", "shop", "0", "MKSTREAM"});
+    publish(shop, 0, count / 2, 1);
+    REQUIRE(shop.drain(30s));
+    server.command({"XREADGROUP", "GROUP", "shop", "dead", "COUNT", "1000", "STREAMS", "shop.counted", ">"});
+    publish(shop, count / 2, count, 1);
+    REQUIRE(shop.drain(30s));
+
+    std::atomic<int> allowed{0};
+    std::mutex mutex;
+    std::vector<int> seen;
+    const auto seen_by_now = [&] {
+        const std::lock_guard lock(mutex);
+        return static_cast<int>(seen.size());
+    };
+    News news;
+    auto options = single("redis://me:pass@127.0.0.1:" + std::to_string(server.port()));
+    options.on_connection = news.hook();
+    const bool refuses = GENERATE(true, false);
+    REQUIRE(server.command({"ACL", "SETUSER", "me", "on", ">pass", "~*", "&*", "+@all",
+                            refuses ? "-" + std::string{GENERATE("xclaim", "xpending")} : "+xclaim"}) == "OK");
+    RedisBus a{options, Config{.workers = 1, .buffer_size = 8}};
+    auto sa = a.subscribe(counted, [&](const int& n) {
+        {
+            const std::lock_guard lock(mutex);
+            seen.push_back(n);
+        }
+        static_cast<void>(eventually([&] { return allowed > n; }));
+    });
+    if (refuses) {
+        REQUIRE(eventually([&] { return news.count(News::Kind::lost) >= 1; }));
+        CHECK(seen_by_now() == 0);
+        REQUIRE(server.command({"ACL", "SETUSER", "me", "+xclaim", "+xpending"}) == "OK");
+    }
+    REQUIRE(eventually([&] { return seen_by_now() == 1; }));
+    for (int round = 1; round < 5; ++round) {
+        server.cut(round % 2 == 0 ? "settler" : "reader");
+        allowed = round * 10;
+        REQUIRE(eventually([&] { return seen_by_now() > round * 10; }));
+    }
+    allowed = count;
+    REQUIRE(eventually([&] { return seen_by_now() >= count; }));
+    CHECK(a.drain(30s));
+    CHECK(pending(server) == 0);
+    CHECK(seen_by_now() == count);
+    CHECK(std::is_sorted(seen.begin(), seen.end()));
+}
+
+TEST_CASE("without the lease nothing new can be taken, however late a read arrives", "[single_active]") {
+    GOSSIP_NEEDS_REDIS()
+    namespace detail = gossip::redis::detail;
+    const RedisServer server;
+    const auto read = [&](const std::string& token) {
+        return server.command(
+            {"EVAL", std::string{detail::leased_read_script}, "4", "s", "t", "ls", "lt", token, "g", "c", "10"});
+    };
+    const auto ask = [&](const std::string& token, const std::string& time) {
+        return server.number({"EVAL", std::string{detail::lease_script}, "1", "ls", token, time});
+    };
+    for (const char* const stream : {"s", "t"}) {
+        server.command({"XGROUP", "CREATE", stream, "g", "0", "MKSTREAM"});
+        server.command({"XADD", stream, "1-1", "event", "x"});
+    }
+    CHECK(read("me") == "[1-1,1-1]"); // to wait for what comes behind these
+    CHECK(ask("me", "60000") == 2);
+    CHECK(ask("me", "60000") == 1);
+    const long left = ask("you", "60000");
+    CHECK(left <= 0);
+    CHECK(left >= -60'000);
+    CHECK(read("you") == "[1-1,1-1]");
+    CHECK(server.command({"XPENDING", "s", "g"}).starts_with("[0"));
+
+    CHECK(read("me") == "[[s,[[1-1,[event,x]]]]]");
+    CHECK(read("me") == "[1-1,1-1]");
+    CHECK(server.command({"XPENDING", "t", "g"}).starts_with("[0"));
+    server.command({"DEL", "t"});
+    CHECK(ask("me", "60000") == 1);
+    CHECK(read("me") == "[1-1,0-0]");
+    server.command({"DEL", "s"});
+    CHECK(read("me").starts_with("NOGROUP "));
+
+    const auto release = [&](const std::string& token) {
+        return server.number({"EVAL", std::string{detail::release_script}, "1", "ls", token});
+    };
+    CHECK(release("you") == 0);
+    CHECK(release("me") == 1);
+    CHECK(release("me") == 0);
+    server.command({"SET", "ls", "somebody"}); // for ever
+    CHECK(ask("me", "60000") == -60'000);
+}
+
 TEST_CASE("a member that has lost its connection for a while goes on within its lease", "[single_active]") {
     GOSSIP_NEEDS_REDIS()
     const RedisServer server;

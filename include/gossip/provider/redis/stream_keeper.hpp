@@ -293,6 +293,8 @@ public:
         return {};
     }
 
+    /// What the server said, where nothing may go on without it: to be asked again, on another connection.
+    [[nodiscard]] Result verdict() { return reply().failed() ? Result{RetryableError{reply().line()}} : Result{}; }
     [[nodiscard]] Reply& reply() noexcept { return connection_.reply(); }
 
 private:

@@ -88,7 +88,7 @@ private:
         has_looks_ = false;
         for (std::uint32_t i = 0; i < streams_.size(); ++i) {
             if (reads(i)) {
-                scans_.push_back({i, {0, 0, i}, StreamKeeper::Whose::own});
+                scans_.push_back({i, {0, 0, i}, whose_first()});
             }
         }
         claim_at_ = later(now, claim_interval());

@@ -212,6 +212,9 @@ protected:
         if (result) {
             result = keeper_.pending(stream, scan.from, scan.whose, found, next);
         }
+        if (result && scan.whose == StreamKeeper::Whose::all) {
+            result = keeper_.verdict();
+        }
         if (!result) {
             return result;
         }
@@ -276,6 +279,9 @@ protected:
                  std::chrono::milliseconds idle) {
         if (Result claimed = keeper_.claim(stream, wanted, idle); !claimed) {
             return claimed;
+        }
+        if (options_.stream.single_active && keeper_.reply().failed()) {
+            return keeper_.verdict();
         }
         if (keeper_.reply().failed()) {
             news_.refused(server_error(keeper_.reply().line()));
