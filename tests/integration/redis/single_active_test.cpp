@@ -9,6 +9,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <cstdlib>
 #include <map>
 #include <memory>
@@ -145,6 +146,30 @@ private:
     std::atomic<std::size_t> count_{0};
     std::array<std::atomic<int>, most> numbers_{};
     std::array<std::atomic<int>, most> who_{};
+};
+
+/// Holds what it is given.
+class Ear : public gossip::redis::StreamListener {
+public:
+    bool entry(const gossip::redis::StreamEntry& entry) noexcept override {
+        const std::lock_guard lock(mutex_);
+        ids_.push_back(entry.id());
+        turns_.push_back(entry.turn());
+        return true;
+    }
+    [[nodiscard]] std::vector<gossip::redis::EntryId> ids() const {
+        const std::lock_guard lock(mutex_);
+        return ids_;
+    }
+    [[nodiscard]] std::uint64_t turn() const {
+        const std::lock_guard lock(mutex_);
+        return turns_.empty() ? 0 : turns_.back();
+    }
+
+private:
+    mutable std::mutex mutex_;
+    std::vector<gossip::redis::EntryId> ids_;
+    std::vector<std::uint64_t> turns_;
 };
 
 } // namespace parts
@@ -411,6 +436,43 @@ TEST_CASE("who is cut off for longer than its lease begins nothing more, also be
     CHECK(std::is_sorted(second.begin(), second.end()));
     CHECK(is_active(b));
     CHECK(a.shutdown(10ms).adds_up()); // its server is gone
+}
+
+TEST_CASE("what is left goes to another member with all that is behind it, when what is before it has ended",
+          "[single_active]") {
+    GOSSIP_NEEDS_REDIS()
+    using Names = std::vector<std::string_view>;
+    const RedisServer server;
+    Ear one;
+    Ear two;
+    gossip::redis::StreamReader first{single(server.url()), one};
+    gossip::redis::StreamReader second{single(server.url()), two};
+    REQUIRE(first.subscribe(Names{"s"}, gossip_test::in(30s)));
+    REQUIRE(eventually([&] { return first.stats().active == 1; }));
+    REQUIRE(second.subscribe(Names{"s"}, gossip_test::in(30s)));
+    for (int i = 0; i < 5; ++i) {
+        server.command({"XADD", "s", "*", "n", std::to_string(i)});
+    }
+    REQUIRE(eventually([&] { return one.ids().size() == 5; }));
+    const auto ids = one.ids();
+    const std::uint64_t turn = one.turn();
+    CHECK(first.may_begin(ids[4], turn));
+
+    first.leave(ids[1], turn);
+    CHECK(first.may_begin(ids[0], turn));
+    CHECK_FALSE(first.may_begin(ids[2], turn));
+    for (const std::size_t behind : {4U, 3U, 2U}) {
+        first.leave(ids[behind], turn);
+    }
+    server.command({"XADD", "s", "*", "n", "5"});
+    CHECK_FALSE(eventually([&] { return one.ids().size() + two.ids().size() > 5; }, 100ms)); // the first is held
+    first.ack(ids[0]);
+    REQUIRE(eventually([&] { return two.ids().size() == 5; }));
+    CHECK(std::equal(ids.begin() + 1, ids.end(), two.ids().begin()));
+    CHECK(one.ids().size() == 5);
+    CHECK(first.stats().active == 0);
+    CHECK(first.stats().losses == 0);
+    CHECK_FALSE(first.may_begin(ids[0], turn));
 }
 
 TEST_CASE("what was read in a turn that is over comes after what that turn has left", "[single_active]") {

@@ -113,6 +113,18 @@ protected:
         }
     }
 
+    /// Whether what was read is held still, and its turn goes on.
+    bool may_hand_on(const EntryId& id) {
+        if (!settler_.holds(id)) {
+            return false;
+        }
+        const bool may_begin = !is_single() || turns_.may_begin(id, turns_.number(id.stream));
+        if (!may_begin) {
+            settler_.forget(id); // whoever has the next turn begins with what is pending
+        }
+        return may_begin;
+    }
+
     /// What was never taken is whoever's looks next; with a lease whose has that next.
     void give_back(std::vector<EntryId> ids) {
         if (!is_single()) {

@@ -280,7 +280,7 @@ private:
             if (item.is_deleted) {
                 settler_.ack(item.id);
                 state_.count([](StreamStats& stats) { ++stats.lost; });
-            } else if (settler_.holds(item.id)) { // another may have claimed it while it waited
+            } else if (may_hand_on(item.id)) { // another may have claimed it while it waited
                 const auto claimed =
                     std::find_if(claimed_.begin(), claimed_.end(), [&](const auto& c) { return c.id == item.id; });
                 const bool is_claimed = claimed != claimed_.end();
