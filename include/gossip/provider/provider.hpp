@@ -27,10 +27,9 @@
 /// (gossip/provider/wire_type.hpp makes it from a codec), `send_as<T>` sends with it. An event that arrives has the
 /// text as its data, `EventAccess::make<detail::RawData>(...)`; a worker reads it when somebody asks for it.
 ///
-/// A single event need not wait for a worker to wake up: `engine.borrow_place()` before it is given, with that place, to
-/// `receive`, and `engine.work_in(place)` afterwards, if there still is one, run it on the thread that brings it. That
-/// thread runs user code then, so somebody else has to read on where it takes long
-/// (gossip/provider/redis/readers.hpp).
+/// A single event need not wait for a worker to wake up: `engine.borrow_place()` before it is given, with that place,
+/// to `receive`, and `engine.work_in(place)` afterwards, if there still is one, run it on the thread that brings it.
+/// User code runs there then, so somebody else has to read on where it takes long (gossip/provider/redis/readers.hpp).
 ///
 /// tests/conformance/suite.hpp proves a provider: it is included by a test of yours, which says how to make one.
 /// examples/loopback is a whole one.
