@@ -9,6 +9,7 @@
 #include "support/explorer.hpp"
 
 #include <mutex>
+#include <utility>
 
 namespace gossip_test::settling_programs {
 
@@ -49,11 +50,16 @@ public:
         }
     }
     void abandon() {
-        const std::lock_guard lock(list_);
-        if (listed_ && ends.end()) {
-            require(ends.has_ended() && event_.get() == 1, "it was abandoned after its end");
-            ++ended_;
+        {
+            const std::lock_guard lock(list_);
+            if (!std::exchange(listed_, false) || !ends.join() || !ends.end()) {
+                return;
+            }
         }
+        require(ends.has_ended() && event_.get() == 1, "it was abandoned after its end");
+        take_failures();
+        ++ended_;
+        close(false, 0);
     }
     void end() const {
         require(ended_ == 1 && freed_, "an event did not end once");
@@ -64,6 +70,12 @@ private:
     static void use(ExploredValue (&of_all)[most_explored_threads]) {
         ExploredValue& mine = of_all[Execution::now().me()];
         mine = ExploredValue(mine.get() + 1);
+    }
+
+    /// What is told of it, by whoever holds an open end.
+    void take_failures() {
+        const std::lock_guard lock(mutex_);
+        failures_ = ExploredValue(failures_.get() * 0);
     }
 
     ExploredMutex mutex_;

@@ -364,7 +364,7 @@ inline give_up_redeliveries(part, last, mine)
 proctype Shutdown()
 {
     byte part;
-    bool last, mine;
+    bool last, mine, joined;
 
     if
     :: handled + failed + abandoned == 1 -> skip /* in time */
@@ -378,19 +378,31 @@ proctype Shutdown()
 too_late:
         no_more_redeliveries = true;
         workers_stopped = true;
+        joined = false;
         lock_list();
         if
         :: linked ->
-            touch();
             linked = false;
-            take_the_end(mine);
+            atomic { /* one open end more, unless the last one is closed */
+                touch();
+                if
+                :: open_ends != 0 -> open_ends++; joined = true
+                :: else
+                fi
+            };
             if
-            :: mine -> atomic { touch(); state = ended; abandoned++ }
+            :: joined -> take_the_end(mine); assert(mine)
             :: else
             fi
         :: else
         fi;
         unlock_list();
+        if
+        :: joined ->
+            atomic { touch(); state = ended; abandoned++ };
+            close(false, last, mine)
+        :: else
+        fi;
         give_up_redeliveries(part, last, mine)
     fi;
     workers_stopped = true

@@ -173,12 +173,28 @@ inline void Settlement::close(Seat& seat, bool holds_key) noexcept {
 
 /// What failed for good, where no dead letter says it, as the event comes again.
 inline void Settlement::report_failures() noexcept {
-    for (const Failure& failure : failures_) {
+    std::vector<Failure> failures;
+    bool without_memory = false;
+    {
+        const std::lock_guard lock(mutex_); // others may hold open ends still
+        failures.swap(failures_);
+        without_memory = failed_without_memory_;
+    }
+    for (const Failure& failure : failures) {
         engine_->report(failure.error, event_, failure.subscription, failure.name, false);
     }
-    if (failed_without_memory_) {
+    if (without_memory) {
         engine_->report(errors::out_of_memory, event_, {}, {}, false);
     }
+}
+inline void Settlement::end_abandoned(Seat& seat) noexcept {
+    if (Receipt* const receipt = EventAccess::receipt(event_)) { // it stays there: others may look whether there is one
+        const OwnScope own;
+        report_failures();
+        receipt->settled(Ending::abandoned, nullptr);
+    }
+    engine_->count_as_abandoned(seat, kind_);
+    close(seat, false);
 }
 inline void Settlement::end(Seat& seat) noexcept {
     if (left_to_others_.load(std::memory_order_relaxed)) { // relaxed: set before an open end was closed

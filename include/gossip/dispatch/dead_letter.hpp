@@ -47,7 +47,8 @@ struct ErrorReport {
 enum class DropReason : std::uint8_t { overflow, abandoned };
 
 /// Called for each event that ends failed, and for failures that make no dead letter: those of dead-letter processors,
-/// and of an event that a bus which ends leaves to others, as another of its subscriptions would have tried it again.
+/// and what some subscriptions have failed for good of an event that a bus which ends leaves to others, as another of
+/// them would have tried it again, or had not ended it at the deadline.
 using ErrorHook = std::function<void(const ErrorReport&)>;
 /// Called for each event that was accepted and never given to a processor.
 using DropHook = std::function<void(const Event&, DropReason)>;

@@ -238,6 +238,7 @@ public:
              std::int64_t first_failed_ns = 0) noexcept;
     void abandon(Seat& seat, Event& event, Kind kind) noexcept;
     void abandon_own(Seat& seat, Event& event, Kind kind) noexcept; // one that this thread counts as its own by now
+    void count_as_abandoned(Seat& seat, Kind kind) noexcept;
     void drop(Seat& seat, Event& event) noexcept;
     static void settle_receipt(Event& event, Ending ending, const Error* error) noexcept;
     /// Tells who sent the event, if it wants to know, that it is tried again.

@@ -49,6 +49,15 @@ public:
             for_key_.fetch_add(1, std::memory_order_relaxed); // relaxed: the same
         }
     }
+    /// One more for who has found the event on the list; false if the last one is closed, as the event then ends.
+    [[nodiscard]] bool join() noexcept {
+        int open = open_.load(std::memory_order_relaxed); // relaxed: a guess, checked by the exchange
+        while (open != 0 && !open_.compare_exchange_weak(open, open + 1,
+                                                         std::memory_order_relaxed,    // relaxed: closing it orders
+                                                         std::memory_order_relaxed)) { // relaxed: another guess
+        }
+        return open != 0;
+    }
     /// True for the last of those that the key waits for.
     [[nodiscard]] bool let_go_of_key() noexcept {
         return for_key_.fetch_sub(1, std::memory_order_acq_rel) == 1; // [closed] after all that held it
@@ -58,7 +67,7 @@ public:
         return open_.fetch_sub(1, std::memory_order_acq_rel) == 1; // [closed] after all others
     }
     /// True for exactly one of those who would end the event: who has closed the last open end, when it is off the
-    /// list, or who finds it on the list and abandons it.
+    /// list, or who finds it on the list, joins those who hold one, and abandons it.
     [[nodiscard]] bool end() noexcept {
         return !ended_.exchange(true, std::memory_order_relaxed); // relaxed: the lock of the list orders the two
     }

@@ -114,8 +114,10 @@ public:
     /// sender would like to know, is not failed by that: it is abandoned, and left to be delivered again as a whole.
     void leave_to_others(Part& part) noexcept;
 
-    /// Takes the end away from whoever still holds an open one: the event is counted as abandoned, once.
-    [[nodiscard]] bool abandon() noexcept { return ends_.end(); }
+    /// Takes the end away from whoever still holds an open one; false if nobody does, as it is being ended then. Under
+    /// the engine's lock of the list; then, without it, the caller ends the event as abandoned.
+    [[nodiscard]] bool abandon() noexcept { return ends_.join() && ends_.end(); }
+    void end_abandoned(Seat& seat) noexcept;
 
     /// It was abandoned, or its last open end is closed. Under the engine's lock of the list: it stays as it is there.
     [[nodiscard]] bool has_ended() const noexcept { return ends_.has_ended(); }

@@ -124,18 +124,23 @@ inline void Engine::abandon(Seat& seat, Event& event, Kind kind) noexcept {
     abandon_own(seat, event, kind);
 }
 inline void Engine::abandon_own(Seat& seat, Event& event, Kind kind) noexcept {
+    if (kind != Kind::letter) {
+        if (settings_.on_drop) {
+            if (const Result told = guard([&] { settings_.on_drop(event, DropReason::abandoned); }); !told) {
+                report(told.error(), event, {}, {}, false);
+            }
+        }
+        settle_receipt(event, Ending::abandoned, nullptr);
+    }
+    count_as_abandoned(seat, kind);
+}
+inline void Engine::count_as_abandoned(Seat& seat, Kind kind) noexcept {
     if (kind == Kind::letter) {
         seat.ledger.add(Tally::dead_letters_abandoned);
         open_letters_.close(); // [letters] after its counter
-        return;
+    } else {
+        seat.ledger.add(Tally::abandoned);
     }
-    if (settings_.on_drop) {
-        if (const Result told = guard([&] { settings_.on_drop(event, DropReason::abandoned); }); !told) {
-            report(told.error(), event, {}, {}, false);
-        }
-    }
-    settle_receipt(event, Ending::abandoned, nullptr);
-    seat.ledger.add(Tally::abandoned);
 }
 
 inline void Engine::end(Seat& seat, Event& event, Kind kind, std::vector<Failure>& failures,

@@ -182,27 +182,20 @@ inline bool Engine::end_redeliveries(Seat& seat) noexcept {
 
 /// All events whose end is open end here: abandoned.
 inline void Engine::abandon_open(Seat& seat) noexcept {
-    for (;;) { // each open end is still held by somebody, who frees the block; its event ends here
-        Receipt* receipt = nullptr;
+    for (;;) { // each open end is still held by somebody; the last who holds one frees the block
+        Settlement* open = nullptr;
         {
             const std::lock_guard lock(open_mutex_);
-            Settlement* const open = open_;
+            open = open_;
             if (open == nullptr) {
                 break;
             }
             take_off(*open);
             if (!open->abandon()) {
-                continue;
-            }
-            receipt = EventAccess::receipt(open->event()); // the block may go as soon as the lock does
-            seat.ledger.add(open->kind() == Kind::letter ? Tally::dead_letters_abandoned : Tally::abandoned);
-            if (open->kind() == Kind::letter) {
-                open_letters_.close(); // [letters] after its counter
+                continue; // whoever closed the last one ends it
             }
         }
-        if (receipt != nullptr) {
-            receipt->settled(Ending::abandoned, nullptr);
-        }
+        open->end_abandoned(seat);
     }
 }
 

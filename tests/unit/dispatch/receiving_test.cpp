@@ -9,6 +9,7 @@
 #include "support/catch.hpp"
 #include "support/eventually.hpp"
 
+#include <array>
 #include <atomic>
 #include <charconv>
 #include <chrono>
@@ -403,6 +404,105 @@ TEST_CASE("what failed for good of an event that a shutdown leaves to others is 
     CHECK(last.is(Ending::abandoned));
     CHECK(report.abandoned == 2);
     CHECK(report.adds_up());
+}
+
+TEST_CASE("what failed for good of an event that a shutdown past its deadline leaves to others is told, too",
+          "[receiving]") {
+    const bool received = GENERATE(false, true); // what has nobody else is abandoned, and that is all
+    std::optional<Bus> bus;
+    std::optional<gossip::Deferral> open;
+    std::vector<std::string> told;
+    std::vector<bool> drained;
+    Config config{.workers = 0};
+    config.on_error = [&](const gossip::ErrorReport& report) {
+        told.push_back(std::string(report.name) + ": " + std::string(report.error.message()));
+        open.reset(); // as if its holder came now
+        drained.push_back(bus->drain(0ns));
+    };
+    bus.emplace(std::move(config));
+    Receipt receipt;
+    const auto fails = [](const char* how) {
+        return [how](const int&) -> Result { return gossip::ProcessingError{how}; };
+    };
+    auto a = bus->subscribe(number, fails("not now"), {.name = "a", .redelivery = {.attempts = 2, .first_delay = 1h}});
+    auto b = bus->subscribe(number, fails("for good"), {.name = "b"});
+    auto c = bus->subscribe(number, [&](Context& context, const int&) { open = context.defer(); }, {.name = "c"});
+    CHECK((received ? receive(*bus, receipt) : bus->publish(number, 1)) == PublishStatus::accepted);
+    CHECK(bus->poll() == 1);
+    CHECK(told.empty());
+
+    const gossip::ShutdownReport report = bus->shutdown(0ns);
+
+    CHECK(told == (received ? std::vector<std::string>{"b: for good"} : std::vector<std::string>{}));
+    CHECK(drained == std::vector<bool>(told.size(), true));
+    CHECK(receipt.told == (received ? 1 : 0));
+    CHECK((!received || receipt.is(Ending::abandoned)));
+    CHECK(report.abandoned == 1);
+    CHECK(report.adds_up());
+    for (gossip::Subscription* const s : {&a, &b, &c}) {
+        s->detach();
+    }
+}
+
+TEST_CASE("events of several subscriptions end once, however a shutdown and their holders meet", "[receiving]") {
+    for (int round = 0; round < 60; ++round) {
+        const bool waits = round % 2 == 0;
+        const unsigned workers = static_cast<unsigned>(round / 2 % 3);
+        std::atomic<int> told{0};
+        std::mutex mutex;
+        std::vector<gossip::Deferral> open;
+        std::optional<Bus> bus;
+        Config config{.workers = workers};
+        config.on_error = [&](const gossip::ErrorReport&) {
+            ++told;
+            bus->drain(0ns);
+        };
+        config.on_drop = [&](const Event&, gossip::DropReason) { bus->drain(0ns); };
+        bus.emplace(std::move(config));
+        constexpr int count = 40;
+        std::array<Receipt, count> receipts;
+        auto a = bus->subscribe(number, [](const int&) -> Result { return gossip::ProcessingError{"not now"}; },
+                                {.redelivery = {.attempts = 3, .first_delay = round % 3 == 0 ? 0ns : 1h}});
+        auto b = bus->subscribe(number, [](const int& n) -> Result {
+            return n % 2 == 0 ? Result{gossip::ProcessingError{"for good"}} : Result{};
+        });
+        auto c = bus->subscribe(number, [&](Context& context, const int&) {
+            const std::lock_guard lock(mutex);
+            open.push_back(context.defer());
+        });
+        for (int i = 0; i < count; ++i) {
+            CHECK(receive(*bus, receipts[static_cast<std::size_t>(i)], Event{number, i}) == PublishStatus::accepted);
+        }
+        bus->poll();
+        std::atomic<bool> over{false};
+        std::thread holder([&] {
+            for (bool last = false; !last;) {
+                last = over;
+                std::vector<gossip::Deferral> mine;
+                {
+                    const std::lock_guard lock(mutex);
+                    mine.swap(open);
+                }
+                for (gossip::Deferral& deferral : mine) {
+                    deferral.resolve(told % 2 == 0 ? Result{} : Result{gossip::ProcessingError{"for good"}});
+                }
+                std::this_thread::yield();
+            }
+        });
+
+        const gossip::ShutdownReport report = waits ? bus->shutdown() : bus->shutdown(0ns);
+
+        over = true;
+        holder.join();
+        CHECK(report.accepted == count);
+        CHECK(report.adds_up());
+        for (const Receipt& receipt : receipts) {
+            CHECK(receipt.told == 1);
+        }
+        for (gossip::Subscription* const s : {&a, &b, &c}) {
+            s->detach();
+        }
+    }
 }
 
 TEST_CASE("a drop hook that drains does not wait for the event that it is told of", "[receiving]") {
