@@ -158,6 +158,29 @@ struct LeavesAHandedRun {
     [[nodiscard]] std::uint64_t owned() const { return run_of.awaited() ? 1 : 0; }
 };
 
+/// The same with dead letters, of which the caller's is one; another one has not been read.
+struct LeavesAHandedRunOfALetter {
+    static constexpr unsigned threads = 2;
+    HandedRun run_of;
+    gossip::detail::BasicOpenLetters<ExploredAtomic> letters;
+
+    LeavesAHandedRunOfALetter() {
+        letters.open();
+        letters.open();
+    }
+    void run(unsigned me) {
+        if (me == 0) {
+            run_of.leave();
+            letters.close();
+            return;
+        }
+        const std::uint64_t own = owned();
+        require(letters.count() != own || own != owned(), "a dead letter was taken for the helper's own");
+    }
+    void end() { require(letters.count() == 1, "a dead letter was closed twice"); }
+    [[nodiscard]] std::uint64_t owned() const { return run_of.awaited() ? 1 : 0; }
+};
+
 /// A shutdown gives up and raises the bit that calls the workers, one of which has found nothing to do, lowers the bit
 /// and looks again.
 template <bool up_before>

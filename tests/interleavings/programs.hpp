@@ -200,6 +200,7 @@ inline std::vector<Program> message_programs_all() {
         program<FillsPlaces>("fills places", far),
         program<AsksWhoIsInARun>("asks who is in a run", small),
         program<LeavesAHandedRun>("leaves a run that was handed on", small),
+        program<LeavesAHandedRunOfALetter>("leaves a run of a dead letter that was handed on", small),
         program<CallsOffTheWorkers<false>>("calls off the workers", small),
         program<CallsOffTheWorkers<true>>("calls off workers that are called already", small),
         program<GrowsAList>("grows a list", wide),
