@@ -185,7 +185,7 @@ public:
     template <class Source>
     void give_back(unsigned place, const Source& source) noexcept {
         const bool sleeps_on = list(place, source);
-        if (!sleeps_on || looks_out(place) || (minds_time(place) && source.until_due() != never)) {
+        if (!sleeps_on || gets_up(place, source)) {
             places_[place].parker.unpark();
         }
     }
@@ -306,14 +306,19 @@ private:
         return timekeeper_ == me;
     }
 
-    [[nodiscard]] bool looks_out(unsigned who) noexcept {
-        const std::lock_guard lock(mutex_);
-        return lookout_ == who;
-    }
-    /// Whether `who`, asleep, is to get up for a timer and does not know of one.
-    [[nodiscard]] bool minds_time(unsigned who) noexcept {
-        const std::lock_guard lock(mutex_);
-        return timekeeper_ == who && up_at_ == never;
+    /// Whether `who`, listed by another, is to get up for what it does not know of: looks, or a timer.
+    template <class Source>
+    [[nodiscard]] bool gets_up(unsigned who, const Source& source) noexcept {
+        {
+            const std::lock_guard lock(mutex_);
+            if (lookout_ == who) {
+                return true;
+            }
+            if (timekeeper_ != who || up_at_ != never) {
+                return false;
+            }
+        }
+        return source.until_due() != never; // which may ask a clock of the user's
     }
 
     /// The source is asked for its timers, and so may ask a clock of the user's, after the lock: whoever makes `me` the

@@ -57,6 +57,13 @@ struct ScriptedParker {
 };
 using ScriptedLot = gossip::ParkingLot<std::atomic, ScriptedParker, std::mutex>;
 
+/// Counts how often it is taken, on one thread.
+struct CountedMutex {
+    static inline int count = 0;
+    static void lock() { ++count; }
+    static void unlock() {}
+};
+
 } // namespace parking_lot_test
 
 using namespace parking_lot_test;
@@ -411,6 +418,28 @@ TEST_CASE("who lies down while the timekeeper's place is lent keeps the time", "
     lot.sleep(0, source);
 
     CHECK(timeouts == std::vector<std::int64_t>{1'000, 1'000});
+}
+
+TEST_CASE("borrowing and giving back a place take the lock three times and wake nobody", "[parking_lot]") {
+    gossip::ParkingLot<std::atomic, ScriptedParker, CountedMutex> lot(1);
+    Source source;
+    int locks = 0;
+    int unparks = 0;
+    ScriptedParker::script = [&](std::int64_t) {
+        const int locks_before = CountedMutex::count;
+        const int unparks_before = ScriptedParker::unparks;
+        CHECK(lot.borrow(source) == 0);
+        lot.give_back(0, source);
+        locks = CountedMutex::count - locks_before;
+        unparks = ScriptedParker::unparks - unparks_before;
+        lot.wake_one();
+        return true;
+    };
+
+    lot.sleep(0, source);
+
+    CHECK(locks == 3);
+    CHECK(unparks == 0);
 }
 
 } // namespace parking_lot_test
