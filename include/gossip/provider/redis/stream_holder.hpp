@@ -28,7 +28,7 @@ namespace gossip::GOSSIP_VERSION_NAMESPACE::redis::detail {
 
 /// What a StreamReader's thread reads: all wanted streams, or with `single_active` those whose lease it holds.
 ///
-/// Threads: the reader thread alone.
+/// Threads: the thread that reads alone.
 /// Order:   with `single_active` entries become a member's only by a script that looks at its lease, so that a member
 ///          which was halted takes nothing any more. Whoever gets a lease claims all that is pending, in its order,
 ///          before anything new is read. So entries begin in their order, whichever member runs them; what a halted or

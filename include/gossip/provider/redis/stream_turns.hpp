@@ -15,7 +15,7 @@ namespace gossip::GOSSIP_VERSION_NAMESPACE::redis::detail {
 /// The turns of this member as the active one of a stream: what was read in one may begin while it goes on. Turns are
 /// numbered from 1 on; 0 is none, and nothing may begin in it.
 ///
-/// Threads: every member from any thread; those below "the reader thread's" from that one.
+/// Threads: every member from any thread; those below "the one that reads" from that one.
 /// Cost:    `may_begin` takes a lock and reads the clock, once an attempt.
 class StreamTurns {
 public:
@@ -42,7 +42,7 @@ public:
             std::count_if(turns_.begin(), turns_.end(), [now](const Turn& turn) { return now < turn.until; }));
     }
 
-    // The reader thread's.
+    // Of the one that reads.
 
     std::uint64_t begin(std::uint32_t stream, Deadline until) {
         const std::lock_guard lock(mutex_);
