@@ -18,7 +18,7 @@ namespace gossip::GOSSIP_VERSION_NAMESPACE::redis::detail {
 ///          neither; the rest by anybody.
 /// Cost:    stepping out and in: two short locks, and the waking of the other one if that is not looking up yet, or is
 ///          to take over at once (5 to 9 µs). Looking up: one wake-up each `period`, and none after
-///          `quiet_periods` without an event.
+///          `quiet_periods` without an event, or as many as there were events since it has been called.
 /// Stalls:  reading waits for what runs outside for at most `period` and `patience`, some 1.2 ms, and only where four
 ///          in a row have been brief before.
 template <class Parker = platform::Parker, class Mutex = std::mutex>
@@ -59,6 +59,7 @@ public:
             out_at_ = Parker::now_ns();
             at_once_ = brief_ < convincing;
             ++outs_;
+            streak_ = looks_up_ ? streak_ + 1 : 1;
             if ((at_once_ || !looks_up_) && standby_ != nobody) {
                 looks_up_ = true;
                 parker = &parkers_[standby_];
@@ -98,7 +99,7 @@ private:
         }
         quiet_ = outs_ == seen_ ? quiet_ + 1 : 0;
         seen_ = outs_;
-        looks_up_ = looks_up_ && quiet_ < quiet_periods;
+        looks_up_ = looks_up_ && quiet_ < quiet_periods && quiet_ < streak_;
         timeout = free_ ? left : looks_up_ ? period_ns : -1;
         return false;
     }
@@ -106,14 +107,15 @@ private:
     Mutex mutex_;
     std::array<Parker, 2> parkers_;
     unsigned standby_ = nobody;
-    bool free_ = true;        // nobody reads, and somebody is to
-    bool at_once_ = true;     // and need not wait
-    bool looks_up_ = false;   // the one who stands by, each period
-    std::int64_t out_at_ = 0; // since when it is free
-    unsigned brief_ = 0;      // so many in a row
-    std::uint64_t outs_ = 0;  // how often somebody has stepped out
-    std::uint64_t seen_ = 0;  // of them, by the one who stands by
-    unsigned quiet_ = 0;      // periods without
+    bool free_ = true;         // nobody reads, and somebody is to
+    bool at_once_ = true;      // and need not wait
+    bool looks_up_ = false;    // the one who stands by, each period
+    std::int64_t out_at_ = 0;  // since when it is free
+    unsigned brief_ = 0;       // so many in a row
+    std::uint64_t outs_ = 0;   // how often somebody has stepped out
+    std::uint64_t streak_ = 0; // the same, since the one who stands by has begun to look up
+    std::uint64_t seen_ = 0;   // of them, by the one who stands by
+    unsigned quiet_ = 0;       // periods without
     bool over_ = false;
 };
 
