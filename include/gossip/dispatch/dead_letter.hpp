@@ -50,7 +50,8 @@ enum class DropReason : std::uint8_t { overflow, abandoned };
 /// and what some subscriptions have failed for good of an event that a bus which ends leaves to others, as another of
 /// them would have tried it again, or had not ended it at the deadline.
 using ErrorHook = std::function<void(const ErrorReport&)>;
-/// Called for each event that was accepted and never given to a processor.
+/// Called for each event that was accepted and never given to a processor. Under `drop_oldest` on the thread that makes
+/// room, a publisher's or, through Redis, the one that reads, which waits for it: be brief.
 using DropHook = std::function<void(const Event&, DropReason)>;
 
 } // namespace gossip::GOSSIP_VERSION_NAMESPACE
