@@ -221,11 +221,9 @@ private:
                 return sent;
             }
             Result taken = take();
-            if (const std::optional<unsigned> place = std::exchange(place_, std::nullopt)) {
-                is_replaced = !readers_.run_outside([&] { listener_.work_in(*place); });
-                if (is_replaced) {
-                    return {};
-                }
+            is_replaced = !readers_.work_outside(place_, listener_);
+            if (is_replaced) {
+                return {};
             }
             if (!taken) {
                 return taken;

@@ -11,6 +11,7 @@
 #include <mutex>
 #include <optional>
 #include <thread>
+#include <utility>
 
 namespace gossip::GOSSIP_VERSION_NAMESPACE::redis {
 
@@ -35,7 +36,7 @@ protected:
 namespace detail {
 
 /// Two threads that read by turns, as ReadingTurn says: so nobody is woken for an event that is handled soon, and
-/// reading waits for no processor.
+/// reading waits for no processor longer than stands there.
 ///
 /// Threads: `may_step_out` and `run_outside` by the one that reads; the rest by anybody.
 /// Stalls:  await_end until nobody reads any more: for as long as `read` takes to end, and as ReadingTurn says where
@@ -78,6 +79,11 @@ public:
             reader_.store(std::this_thread::get_id(), std::memory_order_relaxed); // relaxed: as above
         }
         return is_mine;
+    }
+    /// Works outside in the place that the listener has borrowed, if it has; the place is none afterwards.
+    [[nodiscard]] bool work_outside(std::optional<unsigned>& place, InPlace& listener) noexcept {
+        const std::optional<unsigned> borrowed = std::exchange(place, std::nullopt);
+        return !borrowed || run_outside([&] { listener.work_in(*borrowed); });
     }
     /// Whether this thread is the one that reads.
     [[nodiscard]] bool read_here() const noexcept {

@@ -103,11 +103,9 @@ private:
     Result serve(bool& is_replaced) {
         while (!state_.interrupt.stopped() && !done_) {
             Result result = turn();
-            if (const std::optional<unsigned> place = std::exchange(place_, std::nullopt)) {
-                is_replaced = !readers_.run_outside([&] { listener_.work_in(*place); });
-                if (is_replaced) {
-                    return {};
-                }
+            is_replaced = !readers_.work_outside(place_, listener_);
+            if (is_replaced) {
+                return {};
             }
             if (!result) {
                 return result;
